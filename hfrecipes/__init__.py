@@ -1,0 +1,46 @@
+"""hfrecipes: recipes that take BERT, GPT and T5 from a data set to a model that can be trusted in production.
+
+The public names are loaded when first used (PEP 562), so that `import hfrecipes` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hfrecipes.data import Data
+    from hfrecipes.folder import Run
+    from hfrecipes.inference.predictor import Predictor
+    from hfrecipes.models import Model
+    from hfrecipes.pipeline import fit, run, ship
+    from hfrecipes.recipe import Recipe
+    from hfrecipes.recipes.bert import BertRecipe
+    from hfrecipes.report import Report
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BertRecipe": "recipes.bert",
+    "Data": "data",
+    "Model": "models",
+    "Predictor": "inference.predictor",
+    "Recipe": "recipe",
+    "Report": "report",
+    "Run": "folder",
+    "fit": "pipeline",
+    "run": "pipeline",
+    "ship": "pipeline",
+}
+
+__all__ = ["BertRecipe", "Data", "Model", "Predictor", "Recipe", "Report", "Run", "__version__", "fit", "run", "ship"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hfrecipes' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"hfrecipes.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

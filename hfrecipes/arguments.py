@@ -1,0 +1,112 @@
+"""Arguments: the recipe's `train:` block on top of the library's defaults, as `transformers.TrainingArguments`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from hfrecipes.errors import RecipeError
+from hfrecipes.part import hint
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from hfrecipes.recipe import Recipe
+
+OURS = ("output_dir", "remove_unused_columns", "length_column_name")
+"""Arguments that the run decides, not the recipe."""
+STRATEGIES = ("group_by_length", "random")
+"""Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
+
+
+def check_arguments(recipe: Recipe) -> None:
+    """Refuse a key of `train:` that TrainingArguments does not have, and a value of another type."""
+    from transformers import TrainingArguments
+
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)} - set(OURS)
+    types = typing.get_type_hints(TrainingArguments)
+    for key, given in recipe.train.items():
+        where = f"{recipe.name}.train.{key}"
+        if key not in fields:
+            raise RecipeError(where, "unknown key", _close(key, fields))
+        if isinstance(given, dict):
+            continue
+        try:
+            pydantic.TypeAdapter(types[key], config={"arbitrary_types_allowed": True}).validate_python(given)
+        except pydantic.ValidationError as error:
+            raise RecipeError(where, f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")) from None
+    grouping(recipe)
+    arguments(recipe, Path("unused"), "loss", lower=True)
+
+
+def _close(key: str, fields: set[str]) -> str:
+    """The arguments most like `key`: there are over a hundred, too many to list."""
+    import difflib
+
+    found = difflib.get_close_matches(key, fields, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(found)}?" if found else "It takes the arguments of transformers.TrainingArguments"
+
+
+def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> TrainingArguments:
+    """The arguments of a run: evaluate and save every epoch, keep the best by `metric`, and use the fast path that is exact.
+
+    Defaults that differ from the Trainer's: bf16 autocast where the processor computes it natively, batches of like length,
+    no trackers, progress bars on a terminal only. The training set's items are whole micro-batches in the order to be taken
+    (see `batches`), so the Trainer itself takes one item a device, in sequence.
+    """
+    import torch
+    from transformers import TrainingArguments
+
+    values: dict[str, Any] = {
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "logging_steps": 0.02,
+        "bf16": native_bf16(),
+        "per_device_eval_batch_size": 64,
+        "use_cpu": not torch.accelerator.is_available(),
+        "report_to": "none",
+        "disable_tqdm": not sys.stderr.isatty(),
+        "seed": recipe.seed,
+        **recipe.train,
+    }
+    if values["save_strategy"] == values["eval_strategy"] != "no":
+        best = {"load_best_model_at_end": True, "metric_for_best_model": metric, "greater_is_better": not lower}
+        values = {**best, **values}
+    fixed: dict[str, Any] = {
+        "output_dir": str(folder),
+        "remove_unused_columns": False,
+        "train_sampling_strategy": "sequential",
+        "per_device_train_batch_size": 1,
+    }
+    try:
+        return TrainingArguments(**{**values, **fixed})
+    except (ValueError, TypeError, ImportError) as error:
+        raise RecipeError(f"{recipe.name}.train", str(error).strip().splitlines()[0]) from error
+
+
+def grouping(recipe: Recipe) -> tuple[int, bool]:
+    """Rows a micro-batch on each device, and whether rows of like length go together."""
+    from transformers import TrainingArguments
+
+    rows = recipe.train.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size)
+    strategy = recipe.train.get("train_sampling_strategy", STRATEGIES[0])
+    if strategy not in STRATEGIES:
+        raise RecipeError(f"{recipe.name}.train.train_sampling_strategy", f"unknown '{strategy}'", hint(strategy, STRATEGIES))
+    if rows < 1:
+        raise RecipeError(f"{recipe.name}.train.per_device_train_batch_size", f"is {rows}", "Write 1 or more")
+    return int(rows), strategy == STRATEGIES[0]
+
+
+def native_bf16() -> bool:
+    """Whether the device computes bf16 in hardware; elsewhere autocast to bf16 is slower than fp32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu.get_capabilities().get("avx512_bf16", False))

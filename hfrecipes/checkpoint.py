@@ -1,0 +1,52 @@
+"""Checkpoint: save and load the trained model with everything that answers need: tokenizer, task and label names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfrecipes.config import dump
+from hfrecipes.errors import ModelError
+from hfrecipes.family import auto_class
+from hfrecipes.folder import read_json, write_json
+from hfrecipes.models import load_tokens
+from hfrecipes.tasks import Task
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hfrecipes.tokens import Tokens
+
+READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
+"""What a reader of texts needs beside the weights; a bundle carries copies."""
+
+
+def save_trained(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, head: str) -> None:
+    """Write the model (safetensors), its config, the tokenizer, and `task.json` with the task and the model's head."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_json(folder / "task.json", {"task": dump(task), "head": head})
+
+
+def load_trained(folder: Path) -> PreTrainedModel:
+    """The saved model in fp32."""
+    head = read_json(folder / "task.json")["head"]
+    return auto_class(head).from_pretrained(folder, use_safetensors=True, dtype="float32", trust_remote_code=False)  # type: ignore[no-any-return]
+
+
+def copy_reader(source: Path, folder: Path) -> None:
+    """Copy what a reader of texts needs from a checkpoint into a bundle."""
+    for name in READER_FILES:
+        shutil.copyfile(source / name, folder / name)
+
+
+def open_reader(folder: Path) -> tuple[Task, dict[str, Any], Tokens]:
+    """The task, the configuration and the tokenizer of a checkpoint or a bundle. Needs neither torch nor transformers."""
+    if not (folder / "task.json").is_file():
+        raise ModelError(str(folder), "has no task.json", "Give a folder that hfrecipes wrote")
+    task: Task = Task.choose(read_json(folder / "task.json")["task"])
+    config: dict[str, Any] = read_json(folder / "config.json")
+    return task, config, load_tokens(folder, task.max_length, config)

@@ -1,0 +1,183 @@
+"""The command line: the same verbs as words. Loads what a verb needs when it is called, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfrecipes import __version__, distributed
+from hfrecipes.errors import HfRecipesError, UserError
+from hfrecipes.part import names, summary
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+    from hfrecipes.report import Report
+
+app = typer.Typer(
+    help="Recipes that take BERT, GPT and T5 from a data set to a model that can be trusted in production.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+KINDS = ("recipes", "tasks", "strategies", "objectives", "metrics", "targets", "checks")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="The run folder; runs/NAME of the recipe where it is not given.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+@app.command()
+def run(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+    """Fit and ship: from the data to a checked bundle."""
+    from hfrecipes import pipeline
+
+    loaded = _load(recipe, overrides)
+    folder = out or Path("runs") / recipe.stem
+    _finish(lambda: pipeline.run(loaded, folder), folder)
+
+
+@app.command()
+def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+    """Train and evaluate."""
+    from hfrecipes import pipeline
+    from hfrecipes.report import Report
+
+    folder = out or Path("runs") / recipe.stem
+    _finish(lambda: Report.load(pipeline.fit(_load(recipe, overrides), folder).path), folder)
+
+
+@app.command()
+def ship(run: RunFolder) -> None:
+    """Export, measure and check a run that was fitted."""
+    from hfrecipes import pipeline
+    from hfrecipes.folder import Run
+
+    _finish(lambda: pipeline.ship(Run.open(run)), run)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; read from standard input, a line each, where there are none.")
+    ] = None,
+    graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
+) -> None:
+    """Answer texts from the bundle of a run."""
+    from hfrecipes.inference.predictor import Predictor
+
+    predictor = Predictor.open(run, graph)
+    given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
+    for answer in predictor(given):
+        print(f"{answer.score:.4f}\t{answer.label if not isinstance(answer.label, tuple) else ', '.join(answer.label)}")
+
+
+@app.command("list")
+def list_parts(kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(KINDS)}.")] = None) -> None:
+    """What there is to choose from."""
+    if kind is not None and kind not in KINDS:
+        raise UserError("list", f"unknown kind '{kind}'", f"One of: {', '.join(KINDS)}")
+    for each in [kind] if kind else KINDS:
+        print(each)
+        for name in names(each):
+            print(f"  {name:<22} {summary(each, name)}")
+
+
+@app.command()
+def show(recipe: RecipeFile, overrides: Overrides = None) -> None:
+    """The recipe as it is understood, with the overrides."""
+    from hfrecipes.config import to_yaml
+
+    print(to_yaml(_load(recipe, overrides).dump()), end="")
+
+
+@app.command()
+def schema() -> None:
+    """A JSON Schema of recipes, for the completion of an editor."""
+    import json
+
+    from hfrecipes.config import schema as made
+    from hfrecipes.recipe import Recipe
+
+    print(json.dumps(made(Recipe), indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, and on which devices this machine can train and serve."""
+    packages = ("torch", "transformers", "datasets", "accelerate", "peft", "optimum", "evaluate", "onnx", "onnxruntime")
+    print(f"hfrecipes {__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
+    for package in packages:
+        try:
+            print(f"  {package:<14} {version(package)}")
+        except PackageNotFoundError:
+            print(f"  {package:<14} missing: pip install {package}")
+    import onnxruntime
+    import torch
+
+    from hfrecipes.arguments import native_bf16
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
+    print(f"trains on      {device}, {'bf16' if native_bf16() else 'fp32'}")
+    print(f"serves with    {', '.join(onnxruntime.get_available_providers())}")
+
+
+def _load(path: Path, overrides: Sequence[str] | None) -> Recipe:
+    from hfrecipes.recipe import Recipe
+
+    return Recipe.load(path, overrides or ())
+
+
+def _finish(work: Any, folder: Path) -> None:
+    """Do the work of a pipeline, and print its table also when a check refuses."""
+    from hfrecipes.errors import CheckFailed
+    from hfrecipes.report import Report
+
+    try:
+        found = work()
+    except CheckFailed:
+        _table(Report.load(folder))
+        raise
+    _table(found)
+
+
+def _table(found: Report) -> None:
+    if not distributed.is_main():
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows = found.rows()
+    table = Table(title=f"measured on {found.values['test_rows']} rows of the {found.values['split']} split")
+    for name in header:
+        table.add_column(name, justify="left" if name == "candidate" else "right")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    for verdict in found.values.get("checks", []):
+        console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
+    console.print(f"{found.path.with_name('report.md')}", highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake is one line and exit code 2, a refusal one line and exit code 1."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("hfrecipes").setLevel(logging.INFO if distributed.is_main() else logging.ERROR)
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="hfrecipes", standalone_mode=True)
+    except HfRecipesError as error:
+        if distributed.is_main():
+            print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,166 @@
+"""Config: YAML to recipe and back. The only module that knows YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from hfrecipes.errors import RecipeError
+from hfrecipes.part import Part, find, names
+
+T = TypeVar("T", bound=Part)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads `5e-3` as a number, as people write it (YAML 1.1 wants `5.0e-3`), and refuses a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$|^[-+]?\.\d+[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse(text: str, where: str) -> Any:
+    """One YAML document."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise RecipeError(f"{where}{line}", f"is not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise RecipeError(
+            str(path), "there is no such recipe", "`hfrecipes list` names those that come with the library"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(str(path), f"cannot be read: {error}") from None
+    values = parse(text, str(path))
+    if not isinstance(values, dict):
+        raise RecipeError(str(path), "is not a recipe", "A recipe is a mapping that starts with `recipe:`")
+    return values
+
+
+def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with each `key.key=value` set; a number in the path is a position in a list."""
+    changed = json.loads(json.dumps(values))
+    for text in overrides:
+        path, equals, entry = text.partition("=")
+        if not equals:
+            raise RecipeError(text, "is not an override", "Write key.key=value")
+        changed = _put(changed, path.split("."), parse(entry, text), text)
+    return dict(changed)
+
+
+def _put(holder: Any, path: list[str], entry: Any, text: str) -> Any:
+    """`holder` with `entry` at `path`; a name on the way (`strategy: full`) becomes a name with options."""
+    key, rest = path[0], path[1:]
+    if isinstance(holder, list):
+        if not key.isdigit() or int(key) >= len(holder):
+            raise RecipeError(text, f"'{key}' is no position in a list of {len(holder)}", "Positions start at 0")
+        items = list(holder)
+        items[int(key)] = _put(items[int(key)], rest, entry, text) if rest else entry
+        return items
+    if not isinstance(holder, dict):
+        holder = {} if holder is None or str(holder) == key else {str(holder): {}}
+    return {**holder, key: _put(holder.get(key), rest, entry, text) if rest else entry}
+
+
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The recipe that a mapping describes. Raises RecipeError: where, what, and what there is instead."""
+    if not isinstance(values.get("recipe"), str):
+        raise RecipeError("recipe", "the key 'recipe' is missing", f"Write `recipe:` and one of: {', '.join(names(kind.kind))}")
+    family = values["recipe"]
+    rest = {key: entry for key, entry in values.items() if key != "recipe"}
+    try:
+        made = kind.choose({family: rest})
+    except pydantic.ValidationError as error:
+        raise _explain(error.errors(include_url=False)) from None
+    except ValueError as error:
+        raise RecipeError("recipe", str(error)) from None
+    assert isinstance(made, kind)
+    return made
+
+
+def _explain(errors: Sequence[Any]) -> RecipeError:
+    first = errors[0]
+    where = ".".join(str(step) for step in first["loc"])
+    what, _, instead = str(first["msg"]).partition(". ")
+    what = "is missing" if first["type"] == "missing" or what == "Field required" else what.removeprefix("Value error, ")
+    what = re.sub(r"^Input should be", "should be", what)
+    if what.startswith("should be"):
+        what += f", not {first['input']!r:.80}"
+    more = f" ({len(errors) - 1} more after it)" if len(errors) > 1 else ""
+    return RecipeError(where, what, instead + more if instead else more.strip())
+
+
+def dump(part: Any) -> Any:
+    """A value as plain YAML types: a part without options is its name, defaults are left out."""
+    if isinstance(part, Mapping):
+        return {key: dump(entry) for key, entry in part.items()}
+    if isinstance(part, (list, tuple)):
+        return [dump(entry) for entry in part]
+    if not dataclasses.is_dataclass(part):
+        return part
+    options = {}
+    for field in dataclasses.fields(part):
+        entry = dump(getattr(part, field.name))
+        if entry != _default(field):
+            options[field.name] = entry
+    if not isinstance(part, Part) or part.kind == "recipes":
+        return options
+    return {part.name: options} if options else part.name
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    default = field.default
+    if isinstance(default, pydantic.fields.FieldInfo):
+        default = default.get_default(call_default_factory=True, validated_data={})
+    return list(default) if isinstance(default, tuple) else default
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML, in their own order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=110)
+
+
+def schema(kind: type[Part]) -> dict[str, Any]:
+    """A JSON Schema (draft 2020-12) of every recipe of this kind, for an editor's completion."""
+    found: list[Any] = []
+    shared: dict[str, Any] = {}
+    for name in names(kind.kind):
+        leaf = _hoist(pydantic.TypeAdapter(find(kind.kind, name)).json_schema(), shared)
+        leaf["properties"] = {"recipe": {"const": name}, **leaf["properties"]}
+        leaf["required"] = ["recipe", *leaf.get("required", [])]
+        found.append(leaf)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hfrecipes recipe"}
+    return {**head, "oneOf": found, "$defs": shared}
+
+
+def _hoist(schema: Any, shared: dict[str, Any]) -> Any:
+    """`schema` with the `$defs` of every level moved to `shared`, where references from the root find them."""
+    if isinstance(schema, list):
+        return [_hoist(entry, shared) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shared.update({key: _hoist(entry, shared) for key, entry in schema.get("$defs", {}).items()})
+    return {key: _hoist(entry, shared) for key, entry in schema.items() if key != "$defs"}

@@ -1,0 +1,207 @@
+"""Data: where rows come from, which columns they have, how they are split, and what is checked about them.
+
+Rows stay in Arrow files that are mapped into memory (`datasets`), so a data set may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+from pydantic_core import ArgsKwargs
+
+from hfrecipes.errors import DataError
+from hfrecipes.part import Checked, hint, value
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
+
+
+@value
+class Data(Checked):
+    """Where the rows come from.
+
+    `path` is a folder with a file a split (`train.jsonl`, `test.csv`, …), one file, or a data set on the Hub; `name` is a
+    configuration of a Hub data set and `revision` its branch, tag or commit. `train`, `validation` and `test` name the
+    splits; where there is no validation split, `validation_size` of the training rows is cut off, each class in proportion.
+    Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
+    `max_samples` takes that many rows of each split at random (always the same ones). `fingerprint` is written into
+    `recipe.yaml` by a run; where it stands, other rows are refused.
+    """
+
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    train: str = "train"
+    validation: str = "validation"
+    test: str = "test"
+    validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    max_samples: Annotated[int, Field(gt=0)] | None = None
+    fingerprint: str | None = None
+    columns: Mapping[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, given: Any) -> Any:
+        """Accept the path alone, and gather the keys that are no field: they are roles of columns."""
+        if isinstance(given, str):
+            return {"path": given}
+        keys = given.kwargs if isinstance(given, ArgsKwargs) else given
+        if not isinstance(keys, Mapping):
+            return given
+        fields = [field.name for field in dataclasses.fields(cls)]
+        known = {key: entry for key, entry in keys.items() if key in fields}
+        roles = {key: entry for key, entry in keys.items() if key not in fields}
+        if roles:
+            known["columns"] = {**known.get("columns", {}), **roles}
+        return ArgsKwargs(given.args, known) if isinstance(given, ArgsKwargs) else known
+
+    def local(self) -> Path | None:
+        """The file or folder on this machine, or None for a name on the Hub."""
+        path = Path(self.path).expanduser()
+        if path.exists():
+            return path
+        if self.path.startswith((".", "/", "~")) or path.suffix in FORMATS or self.path.count("/") > 1:
+            raise DataError("data.path", f"there is no file or folder {self.path}", "Paths are relative to the folder you are in")
+        return None
+
+    def signature(self) -> str:
+        """A hash of the source that is cheap to take: the bytes of local files, or the name and revision on the Hub."""
+        local = self.local()
+        if local is None:
+            return f"{self.path}@{self.revision}"
+        digest = hashlib.sha256()
+        files = [local] if local.is_file() else sorted(f for f in local.rglob("*") if f.suffix in FORMATS)
+        for file in files:
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A role that a task gives to a column: what it holds, in words, and the `dtypes` of Arrow that are accepted."""
+
+    meaning: str
+    text: bool = False
+    required: bool = True
+
+
+def open_splits(data: Data) -> DatasetDict:
+    """All splits of the source, mapped into memory. Raises DataError where it is missing, empty or not readable."""
+    import datasets
+
+    local = data.local()
+    try:
+        if local is not None and local.is_file():
+            if local.stat().st_size == 0:
+                raise DataError("data.path", f"{data.path} is empty")
+            if local.suffix not in FORMATS:
+                raise DataError(
+                    "data.path", f"{data.path} has the ending '{local.suffix}'", f"Readable are: {', '.join(FORMATS)}"
+                )
+            more = {"delimiter": "\t"} if local.suffix == ".tsv" else {}
+            found = datasets.load_dataset(FORMATS[local.suffix], data_files={data.train: str(local)}, **more)
+        else:
+            empty = [f for f in (local.iterdir() if local else ()) if f.suffix in FORMATS and f.stat().st_size == 0]
+            if empty:
+                raise DataError("data.path", f"{empty[0]} is empty")
+            found = datasets.load_dataset(str(local) if local else data.path, data.name, revision=data.revision)
+    except DataError:
+        raise
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        cause = error.__cause__ or error
+        first = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+        raise DataError(
+            "data.path",
+            f"cannot read {data.path}: {first}",
+            "Give a CSV, JSON lines or Parquet file, a folder of them, or a data set on the Hub",
+        ) from error
+    return found
+
+
+def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column]) -> Dataset:
+    """The rows of one split with a column for each role of the task, named like the role."""
+    for role in data.columns:
+        if role not in roles:
+            fields = [*(field.name for field in dataclasses.fields(Data)), *roles]
+            raise DataError("data", f"unknown key '{role}'", hint(role, fields))
+    if split not in splits:
+        raise DataError("data", f"there is no split '{split}' in {data.path}", f"It has: {', '.join(splits)}")
+    rows = splits[split]
+    if data.max_samples is not None:
+        rows = rows.shuffle(seed=0, keep_in_memory=True).select(range(min(data.max_samples, len(rows))), keep_in_memory=True)
+    if len(rows) == 0:
+        raise DataError("data", f"the split '{split}' of {data.path} has no rows")
+    named = {role: data.columns.get(role, role) for role in roles}
+    found = {role: name for role, name in named.items() if name in rows.column_names}
+    for role, name in named.items():
+        if role not in found and (roles[role].required or role in data.columns):
+            raise DataError(
+                f"data.{role}",
+                f"there is no column '{name}' in the split '{split}' of {data.path}",
+                f"It has: {', '.join(rows.column_names)}",
+            )
+    for role, name in found.items():
+        check_column(rows, role, name, roles[role], split)
+    return rows.select_columns(list(found.values())).rename_columns({n: r for r, n in found.items() if n != r})
+
+
+def check_column(rows: Dataset, role: str, name: str, column: Column, split: str) -> None:
+    """Refuse a text column that holds something else, and any column with holes."""
+    dtype = str(getattr(rows.features[name], "dtype", "list"))
+    if column.text and dtype not in ("string", "large_string", "string_view"):
+        raise DataError(f"data.{role}", f"the column '{name}' holds {dtype}, not text", "Name a column of texts")
+    values = rows.data.column(name)
+    holes = values.null_count
+    if dtype.startswith("float"):
+        import pyarrow.compute as pc
+
+        holes += pc.sum(pc.is_nan(values.drop_null())).as_py() or 0
+    if holes:
+        raise DataError(
+            f"data.{role}",
+            f"the column '{name}' has {holes} rows without a value in the split '{split}'",
+            "Remove those rows or fill them",
+        )
+
+
+def cut(rows: Dataset, size: float, seed: int, by: str | None) -> tuple[Dataset, Dataset]:
+    """Rows for training and rows for validation; `by` names a column of which each value is cut in proportion."""
+    import numpy as np
+
+    if len(rows) < 2:
+        raise DataError("data", "one row is too few to cut a validation split off", "Give more rows or a validation split")
+    generator = np.random.default_rng(seed)
+    groups: dict[str, list[int]] = {}
+    for index, key in enumerate(map(str, rows[by]) if by else [""] * len(rows)):
+        groups.setdefault(key, []).append(index)
+    held: list[int] = []
+    debt = 0.0
+    for key in sorted(groups):
+        members = generator.permutation(groups[key])
+        debt += len(members) * size
+        count = min(int(debt), len(members) - 1)
+        debt -= count
+        held.extend(int(i) for i in members[:count])
+    held = held or [int(generator.integers(len(rows)))]
+    kept = sorted(set(range(len(rows))) - set(held))
+    return rows.select(kept), rows.select(sorted(held))
+
+
+def fingerprint(*splits: Dataset) -> str:
+    """sha256 over the rows as JSON lines: the same rows in the same order give the same text everywhere."""
+    digest = hashlib.sha256()
+    for rows in splits:
+        for row in rows:
+            digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+        digest.update(b"\n")
+    return digest.hexdigest()

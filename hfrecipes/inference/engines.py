@@ -1,0 +1,52 @@
+"""Engines: what turns a batch of arrays into output arrays. Each imports its own library only when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Engine = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
+
+
+def onnx_engine(file: Path, providers: Sequence[str], threads: int | None) -> Engine:
+    """ONNX Runtime over one graph; `threads` is the number of its own threads (all cores by default)."""
+    import onnxruntime
+
+    missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
+    if missing:
+        raise ModelError(
+            str(file), f"needs the provider {missing[0]}", f"This machine has: {', '.join(onnxruntime.get_available_providers())}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(file), options, providers=list(providers))
+    wanted = {entry.name for entry in session.get_inputs()}
+    named = [entry.name for entry in session.get_outputs()]
+
+    def run(batch: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = session.run(None, {name: array for name, array in batch.items() if name in wanted})
+        return dict(zip(named, outputs, strict=True))
+
+    return run
+
+
+def torch_engine(model: Any) -> Engine:
+    """A PyTorch model of transformers in evaluation mode, on the device it lies on."""
+    import torch
+
+    model.eval()
+
+    def run(batch: Mapping[str, Any]) -> dict[str, Any]:
+        with torch.inference_mode():
+            outputs = model(**{name: torch.from_numpy(array).to(model.device) for name, array in batch.items()})
+        return {name: tensor.float().cpu().numpy() for name, tensor in outputs.items() if torch.is_tensor(tensor)}
+
+    return run

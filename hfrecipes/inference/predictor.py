@@ -1,0 +1,100 @@
+"""Predictor: texts in, answers out, from a run, a checkpoint or a bundle.
+
+Over a bundle it imports neither torch nor transformers: the first answer of a new process comes within a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfrecipes.checkpoint import load_trained, open_reader
+from hfrecipes.errors import ModelError
+from hfrecipes.folder import opened, read_json
+from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
+from hfrecipes.inference.planning import plan
+from hfrecipes.tasks import Row, Task
+from hfrecipes.tokens import Tokens
+
+LOOK_AHEAD = 2048
+"""Texts read ahead of the answers when the texts come from a stream."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Answers for texts. `Predictor.open("runs/x")(["…", "…"])` gives the answers in order.
+
+    A text is a string, a pair of strings, or a mapping with the task's columns. A single text gives one answer, a list a
+    list, and any other iterable an iterator that reads at most `LOOK_AHEAD` texts ahead.
+    """
+
+    task: Task
+    config: Mapping[str, Any]
+    tokens: Tokens
+    engine: Engine
+    batch_dependent: bool = False
+
+    @classmethod
+    def open(cls, path: str | Path, graph: str | None = None, threads: int | None = None) -> Predictor:
+        """Open a run folder, a bundle, or a checkpoint.
+
+        `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
+        targets, or `pytorch` for the checkpoint. Raises ModelError where there is none of that name.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ModelError(str(path), "there is no such folder", "Give a run, a bundle or a checkpoint")
+        if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
+            return cls._checkpoint(folder / "model" if (folder / "recipe.yaml").is_file() else folder)
+        if (folder / "recipe.yaml").is_file():
+            index = folder / "bundles" / "index.json"
+            if not index.is_file():
+                raise ModelError(str(path), "has no bundle yet", "Run `hfrecipes ship` on it, or ask for graph='pytorch'")
+            target, _, graph = (graph or "").rpartition("/")
+            folder = folder / "bundles" / (target or read_json(index)["default"])
+        return cls._bundle(folder, graph or None, threads)
+
+    @classmethod
+    def _bundle(cls, folder: Path, graph: str | None, threads: int | None) -> Predictor:
+        manifest = opened(folder)
+        graphs = manifest["graphs"]
+        chosen = graph or manifest["default"]
+        if chosen not in graphs:
+            raise ModelError(str(folder), f"has no graph '{chosen}'", f"It has: {', '.join(graphs)}")
+        engine = onnx_engine(folder / graphs[chosen]["file"], manifest["providers"], threads)
+        return cls(*open_reader(folder), engine, graphs[chosen]["batch_dependent"])
+
+    @classmethod
+    def _checkpoint(cls, folder: Path) -> Predictor:
+        return cls(*open_reader(folder), torch_engine(load_trained(folder)))
+
+    def __call__(self, texts: Any) -> Any:
+        """Answers in the order of the texts."""
+        if isinstance(texts, (str, Mapping)):
+            return self.together([self.task.row(texts)])[0]
+        if isinstance(texts, Sequence):
+            return self.answer([self.task.row(text) for text in texts])
+        return self._stream(iter(texts))
+
+    def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
+        while window := [self.task.row(text) for text in itertools.islice(texts, LOOK_AHEAD)]:
+            yield from self.answer(window)
+
+    def answer(self, rows: Sequence[Row]) -> list[Any]:
+        """Answers for rows, in planned batches: texts of like length together; of equal length where the graph's answers
+        depend on the batch."""
+        features = self.task.encode(rows, self.tokens, self.config)
+        found: list[Any] = [None] * len(rows)
+        for batch in plan([len(f["input_ids"]) for f in features], equal=self.batch_dependent):
+            outputs = self.engine(self.task.collate([features[i] for i in batch], self.tokens))
+            for i, answer in zip(batch, self.task.answers(outputs, [rows[i] for i in batch], self.config), strict=True):
+                found[i] = answer
+        return found
+
+    def together(self, rows: Sequence[Row]) -> list[Any]:
+        """Answers for rows as exactly one batch."""
+        features = self.task.encode(rows, self.tokens, self.config)
+        return self.task.answers(self.engine(self.task.collate(features, self.tokens)), rows, self.config)

@@ -1,0 +1,92 @@
+"""Measurement: what a candidate scores, how it agrees with another, and how fast it is, on this machine and these rows."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes.metrics import Metric, scores
+
+if TYPE_CHECKING:
+    from hfrecipes.inference.predictor import Predictor
+    from hfrecipes.tasks import Row
+
+ALONE = 500
+"""How many rows are answered one by one, for the latency."""
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`predictions` in the order of the rows, as the metrics take them, for each way of batching."""
+
+    scores: dict[str, float]
+    predictions: dict[str, list[Any]]
+    latency: dict[str, float]
+
+
+def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> Measured:
+    """Answer labelled `rows` as served, in padded batches of 32, the short and the long half apart, and one by one."""
+    task, config = predictor.task, predictor.config
+    asked = [task.row(row) for row in rows]
+    served = predictor.answer(asked)
+    found = {"served": task.predictions(served, config)}
+    order = sorted(range(len(rows)), key=lambda i: len(str(rows[i])))
+    half = len(order) // 2
+    for way, chosen in {"padded": list(range(len(rows))), "short": order[:half], "long": order[half:]}.items():
+        started = time.perf_counter()
+        answers = [a for batch in _slices(chosen, BATCH) for a in predictor.together([asked[i] for i in batch])]
+        spent = time.perf_counter() - started
+        found[way] = task.predictions(answers, config)
+        if way == "padded":
+            speed = len(rows) / spent
+    alone, times = [], []
+    for row in asked[:ALONE]:
+        started = time.perf_counter()
+        alone += predictor.together([row])
+        times.append(1000 * (time.perf_counter() - started))
+    found["alone"] = task.predictions(alone, config)
+    latency = {"p50_ms": _quantile(times, 0.5), "p95_ms": _quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
+    return Measured(scores(metrics, found["served"], task.references(rows, config)), found, latency)
+
+
+def agreement(ours: Measured, theirs: Measured) -> dict[str, float]:
+    """For each way of batching, the share of our answers that equal theirs (numbers to one part in a thousand)."""
+    shares = {}
+    for way, predictions in ours.predictions.items():
+        pairs = list(zip(predictions, theirs.predictions[way], strict=True))
+        shares[way] = sum(_same(a, b) for a, b in pairs) / len(pairs) if pairs else 1.0
+    return shares
+
+
+def hardware() -> dict[str, Any]:
+    """What the figures were measured on."""
+    import os
+
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text("utf-8").splitlines() if Path(path).is_file() else []
+
+
+def _same(a: Any, b: Any) -> bool:
+    return abs(a - b) <= 1e-3 * max(1.0, abs(b)) if isinstance(a, float) else bool(a == b)
+
+
+def _slices(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ranked = sorted(values)
+    return round(ranked[min(len(ranked) - 1, int(share * len(ranked)))], 3)

@@ -1,0 +1,52 @@
+"""Metric: how good the answers are. Each works offline, and `as_evaluate` makes it a metric of the `evaluate` library."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfrecipes.part import Part
+
+if TYPE_CHECKING:
+    import evaluate
+
+
+class Metric(Part, kind="metrics"):
+    """Base of metrics. Higher is better for all of them unless `lower_is_better`."""
+
+    lower_is_better: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def figure(self) -> str:
+        """The name of the figure that counts."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        """The figures by name: the one that counts, and others."""
+
+    def as_evaluate(self) -> evaluate.Metric:
+        """This metric as an object of `evaluate`, with its `compute(predictions=…, references=…)`."""
+        import datasets
+        import evaluate
+
+        outer = self
+
+        class Wrapped(evaluate.Metric):
+            def _info(self) -> evaluate.MetricInfo:
+                features = [
+                    datasets.Features({"predictions": d, "references": d})
+                    for d in (datasets.Value("string"), datasets.Sequence(datasets.Value("int64")), datasets.Value("float64"))
+                ]
+                return evaluate.MetricInfo(description=outer.__doc__, citation="", inputs_description="", features=features)
+
+            def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+                return outer.score(predictions, references)
+
+        return Wrapped()
+
+
+def scores(metrics: Sequence[Metric], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+    """The figures of several metrics in their order."""
+    return {key: float(figure) for metric in metrics for key, figure in metric.score(predictions, references).items()}

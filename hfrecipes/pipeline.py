@@ -1,0 +1,60 @@
+"""Pipeline: the order of the stages. State lives in the run folder, so each can be stopped, repeated and inspected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfrecipes import distributed
+from hfrecipes.config import to_yaml
+from hfrecipes.errors import RecipeError
+from hfrecipes.folder import Run
+from hfrecipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from hfrecipes.report import Report
+
+
+def fit(recipe: Recipe, out: str | Path) -> Run:
+    """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.stages.evaluate import evaluate
+    from hfrecipes.stages.prepare import prepare
+    from hfrecipes.stages.report import report
+    from hfrecipes.stages.train import head_for, train
+
+    head_for(recipe)
+    run = distributed.on_main(lambda: Run.create(out, identity(recipe), to_yaml(recipe.dump())))
+    prepare(recipe, run)
+    train(recipe, run)
+    evaluate(recipe, run)
+    report(recipe, run)
+    return run
+
+
+def ship(run: Run) -> Report:
+    """Export, measure and check a finished fit. Raises CheckFailed where a check refuses; the report is written first."""
+    from hfrecipes.report import Report
+    from hfrecipes.stages.check import check, refuse
+    from hfrecipes.stages.export import export
+    from hfrecipes.stages.measure import measure
+    from hfrecipes.stages.report import report
+
+    recipe = Recipe.load(run.recipe_file)
+    if not recipe.export:
+        raise RecipeError(f"{recipe.name}.export", "names no target, so there is nothing to ship", "Write `export: [cpu]`")
+    export(recipe, run)
+    measure(recipe, run)
+    check(recipe, run)
+    report(recipe, run)
+    refuse(run)
+    return Report.load(run.path)
+
+
+def run(recipe: Recipe, out: str | Path) -> Report:
+    """`fit`, then `ship`."""
+    return ship(fit(recipe, out))
+
+
+def identity(recipe: Recipe) -> dict[str, str]:
+    """What makes two recipes the same one, so that they may share a run folder."""
+    return {"recipe": recipe.name, "task": recipe.task.name, "data": recipe.data.path, "model": recipe.model.path}

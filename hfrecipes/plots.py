@@ -1,0 +1,80 @@
+"""Plots: PNG files for a report. Each function gives the name of the file it wrote, or None where there is nothing to show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+WORST = 12
+"""How many of the most confused classes are shown."""
+
+
+def _axes(width: float = 7.0, height: float = 4.5) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def _save(figure: Any, file: Path) -> str:
+    figure.savefig(file, dpi=120)
+    return file.name
+
+
+def draw_loss(history: Sequence[Mapping[str, float]], file: Path) -> str | None:
+    """Training and validation loss by step, out of the Trainer's log."""
+    lines = {
+        name: [(h["step"], h[key]) for h in history if key in h]
+        for name, key in (("training", "loss"), ("validation", "eval_loss"))
+    }
+    if not any(lines.values()):
+        return None
+    figure, axes = _axes()
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 20 else None, label=name) if points else None
+    axes.set(xlabel="step", ylabel="loss", title="Loss")
+    axes.legend()
+    return _save(figure, file)
+
+
+def draw_confusion(predictions: Sequence[Any], references: Sequence[Any], file: Path) -> str | None:
+    """Which of the most confused classes are taken for which, as counts."""
+    if not references or not isinstance(references[0], str):
+        return None
+    wrong = Counter((true, said) for true, said in zip(references, predictions, strict=True) if true != said)
+    mistaken: Counter[str] = Counter()
+    for (true, said), count in wrong.items():
+        mistaken[true] += count
+        mistaken[said] += count
+    names = sorted(name for name, _ in mistaken.most_common(WORST)) or sorted(set(references))[:WORST]
+    both = Counter(zip(references, predictions, strict=True))
+    figure, axes = _axes(8.5, 7.5)
+    grid = [[both[true, said] for said in names] for true in names]
+    axes.imshow(grid, cmap="Blues")
+    for y, line in enumerate(grid):
+        for x, count in enumerate(line):
+            axes.text(x, y, count or "", ha="center", va="center", color="white" if count > max(map(max, grid)) / 2 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted", ylabel="true", title=f"The {len(names)} most confused classes")
+    return _save(figure, file)
+
+
+def draw_frontier(candidates: Sequence[Mapping[str, Any]], metric: str, file: Path) -> str | None:
+    """The metric against the latency of one text; the area of a point is the size on disk."""
+    figure, axes = _axes()
+    for candidate in candidates:
+        axes.scatter(candidate["p50_ms"], candidate["scores"][metric], s=20 + 4 * candidate["mb"], alpha=0.6)
+        axes.annotate(
+            f"{candidate['name']}, {candidate['mb']:.0f} MB",
+            (candidate["p50_ms"], candidate["scores"][metric]),
+            xytext=(8, 8),
+            textcoords="offset points",
+        )
+    axes.set(xlabel="p50 of one text (ms)", ylabel=metric, xscale="log", title=f"{metric} against latency")
+    axes.margins(0.25)
+    return _save(figure, file)

@@ -1,0 +1,57 @@
+"""Recipe: the blocks of a run, typed, in the order of the program. A value: it says what to do and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from hfrecipes import config
+from hfrecipes.checks import Check
+from hfrecipes.data import Data
+from hfrecipes.family import Family
+from hfrecipes.metrics import Metric
+from hfrecipes.models import Model
+from hfrecipes.objectives import Objective
+from hfrecipes.part import Part, value
+from hfrecipes.strategies import Strategy
+from hfrecipes.targets import Target
+from hfrecipes.tasks import Task
+
+
+@value
+class Recipe(Part, kind="recipes"):
+    """What every family's recipe holds.
+
+    `train` goes to `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics.
+    `seed` decides the validation cut, the order of the rows and the new weights.
+    """
+
+    family: ClassVar[Family]
+
+    task: Task
+    data: Data
+    model: Model
+    strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
+    objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
+    train: Mapping[str, Any] = Field(default_factory=dict)
+    evaluate: tuple[Metric, ...] = ()
+    export: tuple[Target, ...] = ()
+    check: tuple[Check, ...] = ()
+    seed: int = 0
+
+    @staticmethod
+    def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """Read a YAML recipe; an override is `key.key=value` in YAML."""
+        values = config.override(config.read(Path(path)), overrides)
+        return config.build(Recipe, values)
+
+    def dump(self) -> dict[str, Any]:
+        """The recipe as plain values: what `load` reads."""
+        return {"recipe": self.name, **config.dump(self)}
+
+    def metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
+        """The metrics to report, for a model's configuration; the first is the one that decides."""
+        return self.evaluate or self.task.default_metrics(config)

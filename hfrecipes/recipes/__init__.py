@@ -1,0 +1,1 @@
+"""One recipe a family: the file's name is what `recipe:` says."""

@@ -1,0 +1,78 @@
+"""Report: what a run claims, each figure measured on its own artefacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfrecipes.errors import RunError
+from hfrecipes.folder import read_json
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One measured model: `pytorch`, or a graph of a bundle such as `cpu/int8`. `mb` is 10^6 bytes of weights on disk,
+    latencies are for one text, throughput for padded batches of 32."""
+
+    name: str
+    scores: dict[str, float]
+    mb: float
+    p50_ms: float
+    p95_ms: float
+    sentences_per_s: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """`report.json` as a value. `frontier` is every candidate, measured."""
+
+    path: Path
+    values: dict[str, Any]
+
+    @classmethod
+    def load(cls, run: str | Path) -> Report:
+        """The report of a run folder."""
+        file = Path(run) / "report.json"
+        if not file.is_file():
+            raise RunError(str(run), "has no report.json", "Run `hfrecipes fit` or `hfrecipes ship` first")
+        return cls(file, read_json(file))
+
+    @property
+    def frontier(self) -> list[Candidate]:
+        fields = Candidate.__dataclass_fields__
+        return [Candidate(**{key: entry[key] for key in fields}) for entry in self.values["candidates"]]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The figures of the candidate that is served, or of the PyTorch model where nothing is."""
+        named = {candidate.name: candidate.scores for candidate in self.frontier}
+        return named[self.values.get("served") or "pytorch"]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed. False where none was judged."""
+        checks = self.values.get("checks", [])
+        return bool(checks) and all(verdict["passed"] for verdict in checks)
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """The table of candidates as texts: its header and its rows."""
+        names = list(self.frontier[0].scores)
+        header = ["candidate", *names, "MB", "p50 ms", "p95 ms", "sentences/s"]
+        rows = [
+            [
+                c.name,
+                *(f"{c.scores[n]:.4f}" for n in names),
+                f"{c.mb:.1f}",
+                f"{c.p50_ms:.2f}",
+                f"{c.p95_ms:.2f}",
+                f"{c.sentences_per_s:.0f}",
+            ]
+            for c in self.frontier
+        ]
+        return header, rows
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])

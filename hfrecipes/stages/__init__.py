@@ -1,0 +1,105 @@
+"""Stages: plain functions over a recipe and a run folder, one a file.
+
+`@stage` makes a function restartable: what it reads (blocks of the recipe, the stages before it) is hashed into a key, and a
+record of the key and of what was written is left in `stages/` when it ends. A second run with the same key is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes import __version__, distributed
+from hfrecipes.config import dump
+from hfrecipes.folder import Run, read_json, write_json
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+
+log = logging.getLogger("hfrecipes")
+Work = Callable[["Recipe", Run], None]
+
+
+def stage(
+    *,
+    blocks: Sequence[str],
+    after: Sequence[str] = (),
+    outputs: Sequence[str],
+    everywhere: bool = False,
+    source: Callable[[Recipe], str] | None = None,
+) -> Callable[[Work], Work]:
+    """Make `work` a stage.
+
+    `blocks` are the recipe's fields it reads, `after` the stages whose output it reads, `outputs` the files and folders it
+    writes, and `source` a signature of what it reads outside the run. `everywhere`: all processes take part, not the main one.
+    """
+
+    def wrap(work: Work) -> Work:
+        name = work.__name__
+
+        def perform(recipe: Recipe, run: Run) -> None:
+            key = distributed.on_main(lambda: _key(name, recipe, run, blocks, after, source))
+            if distributed.on_main(lambda: _is_done(name, run, key)):
+                log.info("%s: nothing has changed, skipped", name)
+                return
+            log.info("%s", name)
+            started = time.time()
+            distributed.on_main(lambda: (run.path / f"stages/{name}.json").unlink(missing_ok=True))
+            if everywhere:
+                work(recipe, run)
+            else:
+                distributed.on_main(lambda: work(recipe, run))
+            distributed.on_main(lambda: _record(name, run, key, outputs, time.time() - started))
+
+        perform.__name__, perform.__doc__ = name, work.__doc__
+        return perform
+
+    return wrap
+
+
+def seconds(run: Run) -> dict[str, float]:
+    """The seconds that each finished stage took."""
+    records = [(path.stem, read_json(path)) for path in (run.path / "stages").glob("*.json") if path.stem != "identity"]
+    return {name: record["seconds"] for name, record in sorted(records, key=lambda item: float(item[1]["finished"]))}
+
+
+def _key(name: str, recipe: Recipe, run: Run, blocks: Sequence[str], after: Sequence[str], source: Any) -> str:
+    before = {stage: read_json(run.path / f"stages/{stage}.json")["key"] for stage in after}
+    asked = {block: dump(getattr(recipe, block)) for block in blocks}
+    if isinstance(asked.get("data"), dict):
+        asked["data"].pop("fingerprint", None)
+    read = [name, __version__, asked, before, source(recipe) if source else "", distributed.processes() if name == "train" else 1]
+    return hashlib.sha256(json.dumps(read, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_done(name: str, run: Run, key: str) -> bool:
+    path = run.path / f"stages/{name}.json"
+    if not path.is_file():
+        return False
+    record = read_json(path)
+    return bool(record["key"] == key and record["files"] == _sizes(run, list(record["outputs"])))
+
+
+def _record(name: str, run: Run, key: str, outputs: Sequence[str], took: float) -> None:
+    facts = {
+        "key": key,
+        "outputs": list(outputs),
+        "files": _sizes(run, outputs),
+        "seconds": round(took, 2),
+        "finished": time.time(),
+    }
+    write_json(run.path / f"stages/{name}.json", facts)
+
+
+def _sizes(run: Run, outputs: Sequence[str]) -> dict[str, int]:
+    """Sizes of all files that a stage wrote: enough to notice that one is gone or cut short."""
+    found: list[Path] = []
+    for output in outputs:
+        path = run.path / output
+        found += [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(run.path)): file.stat().st_size for file in sorted(found)}

@@ -1,0 +1,74 @@
+"""report: `report.json` from what the stages left, and `report.md` with its plots from that. Written anew each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes import distributed
+from hfrecipes.folder import Run, read_json, write_json, write_text
+from hfrecipes.measurement import hardware
+from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss
+from hfrecipes.report import Report, markdown_table
+from hfrecipes.stages import seconds
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+
+
+def report(recipe: Recipe, run: Run) -> None:
+    """Gather the figures of all finished stages."""
+    distributed.on_main(lambda: _write(recipe, run))
+
+
+def _write(recipe: Recipe, run: Run) -> None:
+    facts = read_json(run.data / "facts.json")
+    done = seconds(run)
+    candidates = [read_json(run.answers / "pytorch.json")]
+    if "measure" in done:
+        candidates += [read_json(file) for file in sorted((run.path / "measured").glob("*.json"))]
+    values: dict[str, Any] = {
+        "recipe": recipe.dump(),
+        "processes": distributed.processes(),
+        "hardware": hardware(),
+        "data": {key: facts[key] for key in ("rows", "cut_off", "max_length", "fingerprint")},
+        "split": candidates[0]["facts"]["split"],
+        "test_rows": len(read_json(run.answers / "rows.json")),
+        "seconds": done,
+        "validation": read_json(run.model / "scores.json")["validation"],
+        "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
+    }
+    if "check" in done:
+        from hfrecipes.stages.check import trial
+
+        values |= {"served": trial(recipe, run).served, "checks": read_json(run.path / "checks.json")}
+    write_json(run.report_file, values)
+    plots = [draw_loss(read_json(run.model / "history.json"), run.path / "loss.png")]
+    served = next(c for c in candidates if c["name"] == values.get("served", "pytorch"))
+    plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
+    deciding = next(iter(candidates[0]["facts"]["scores"]))
+    plots.append(draw_frontier(values["candidates"], deciding, run.path / "frontier.png"))
+    write_text(run.path / "report.md", _markdown(Report(run.report_file, values), [plot for plot in plots if plot]))
+
+
+def _references(recipe: Recipe, run: Run) -> list[Any]:
+    rows = read_json(run.answers / "rows.json")
+    return recipe.task.references(rows, read_json(run.model / "config.json"))
+
+
+def _markdown(found: Report, plots: list[str]) -> str:
+    values = found.values
+    cpu = values["hardware"]
+    checks = [[v["check"], "passed" if v["passed"] else "**failed**", v["reason"]] for v in values.get("checks", [])]
+    parts = [
+        f"# {values['recipe']['recipe']}: {values['recipe']['task'] if isinstance(values['recipe']['task'], str) else next(iter(values['recipe']['task']))}",  # noqa: E501
+        f"Trained on {values['data']['rows']['train']} rows, chosen on {values['data']['rows']['validation']}, measured on "
+        f"{values['test_rows']} rows of the {values['split']} split, on {cpu['cpu']} ({cpu['cores']} cores).",
+        markdown_table(*found.rows()),
+        f"Served: `{values['served']}`." if "served" in values else "Nothing was exported yet: `hfrecipes ship`.",
+        "MB: weights on disk (10^6 bytes). p50 and p95: one text at a time. sentences/s: padded batches of 32.",
+    ]
+    if checks:
+        parts += ["## Checks", markdown_table(["check", "verdict", "figures"], checks)]
+    parts += ["## Plots", *(f"![{plot}]({plot})" for plot in plots)]
+    took = [[name, f"{spent:.1f}"] for name, spent in values["seconds"].items()]
+    return "\n\n".join([*parts, "## Seconds", markdown_table(["stage", "seconds"], took)]) + "\n"

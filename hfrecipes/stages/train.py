@@ -1,0 +1,137 @@
+"""train: the strategy decides which weights, the objective what is minimised; the loop is the Trainer's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes import distributed
+from hfrecipes.arguments import arguments, grouping
+from hfrecipes.checkpoint import save_trained
+from hfrecipes.errors import RecipeError
+from hfrecipes.folder import Run, read_json, staged, write_json
+from hfrecipes.metrics import scores
+from hfrecipes.models import load_config, load_model, load_tokenizer, load_tokens
+from hfrecipes.part import names
+from hfrecipes.stages import log, stage
+from hfrecipes.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import TrainingArguments
+
+    from hfrecipes.recipe import Recipe
+    from hfrecipes.tokens import Tokens
+
+
+@stage(
+    blocks=("task", "data", "model", "strategy", "objective", "train", "evaluate", "seed"),
+    after=("prepare",),
+    outputs=("model",),
+    everywhere=True,
+)
+def train(recipe: Recipe, run: Run) -> None:
+    """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
+    from datasets import load_from_disk
+    from transformers import set_seed
+
+    from hfrecipes.batches import Batches
+    from hfrecipes.trainer import RecipeTrainer
+
+    facts = read_json(run.data / "facts.json")
+    config = load_config(recipe.model, facts["learned"])
+    plain = config.to_dict()
+    tokens = load_tokens(run.data / "tokenizer", recipe.task.max_length, plain)
+    splits = {name: load_from_disk(str(run.data / name)) for name in ("train", "validation")}
+    lengths = list(splits["validation"]["length"])
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    splits["validation"] = splits["validation"].select(by_length, keep_in_memory=True)
+    metric = recipe.metrics(plain)[0]
+    options = arguments(recipe, run.checkpoints, metric.figure, metric.lower_is_better)
+
+    size, grouped = grouping(recipe)
+    parts = distributed.processes() * options.gradient_accumulation_steps
+    batches = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped)
+    set_seed(recipe.seed)
+    head = head_for(recipe)
+    model = recipe.strategy.prepare(load_model(recipe.model, head, config), recipe.family)
+    trainer = RecipeTrainer(
+        recipe.objective.bind(model, recipe.family),
+        model=model,
+        args=options,
+        train_dataset=batches,
+        eval_dataset=splits["validation"],
+        data_collator=collator(recipe, tokens),
+        compute_metrics=scorer(recipe, plain, splits["validation"]),
+    )
+    log.info("training on %s, %d rows a step", describe(options), size * parts)
+    trainer.train(resume_from_checkpoint=last(run.checkpoints))
+    final = trainer.evaluate()
+
+    def save() -> None:
+        with staged(run.model) as folder:
+            save_trained(
+                folder,
+                recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model)),
+                load_tokenizer(recipe.model),
+                recipe.task,
+                head,
+            )
+            write_json(
+                folder / "scores.json", {"validation": {key.removeprefix("eval_"): figure for key, figure in final.items()}}
+            )
+            write_json(folder / "history.json", trainer.state.log_history)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+    distributed.on_main(save)
+
+
+def scorer(recipe: Recipe, config: dict[str, Any], rows: Dataset) -> Callable[[Any], dict[str, float]]:
+    """The recipe's metrics over the model's outputs for `rows`, as the Trainer calls them."""
+    labelled = [{role: row[role] for role in recipe.task.columns if role in row} for row in rows]
+    references = recipe.task.references(labelled, config)
+
+    def score(outputs: Any) -> dict[str, float]:
+        answers = recipe.task.answers({"logits": outputs.predictions}, labelled, config)
+        return scores(recipe.metrics(config), recipe.task.predictions(answers, config), references)
+
+    return score
+
+
+def last(checkpoints: Path) -> str | None:
+    """The newest checkpoint of a training that was stopped."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+
+
+def head_for(recipe: Recipe) -> str:
+    """The head that the task needs on this family's architecture. Raises RecipeError with the tasks that it can do."""
+    architecture = recipe.family.architecture
+    if architecture not in recipe.task.heads:
+        able = [name for name in names("tasks") if architecture in Task.find(name).heads]
+        raise RecipeError(
+            f"{recipe.name}.task", f"{recipe.family.name} cannot do {recipe.task.name}", f"It can do: {', '.join(able)}"
+        )
+    return recipe.task.heads[architecture]
+
+
+def collator(recipe: Recipe, tokens: Tokens) -> Callable[[Sequence[dict[str, Any]]], dict[str, torch.Tensor]]:
+    """The task's collation as tensors: of rows, or of the one micro-batch that a training item is."""
+    import torch
+
+    def collate(items: Sequence[Any]) -> dict[str, torch.Tensor]:
+        rows = items[0] if isinstance(items[0], list) else items
+        return {name: torch.from_numpy(array) for name, array in recipe.task.collate(rows, tokens).items()}
+
+    return collate
+
+
+def describe(options: TrainingArguments) -> str:
+    """In how many processes, on which device and in which precision a training runs."""
+    count = distributed.processes()
+    precision = "bf16 autocast" if options.bf16 else "fp16 autocast" if options.fp16 else "fp32"
+    return f"{count} process{'es' * (count > 1)}, device {options.device}, {precision}"

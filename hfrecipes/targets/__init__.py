@@ -1,0 +1,44 @@
+"""Target: one bundle for one kind of device: converted, quantized, described by its manifest."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfrecipes.part import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph of a bundle. `batch_dependent`: an answer may depend on what else is in its batch (dynamic int8 takes one
+    scale over the batch)."""
+
+    file: str
+    precision: str
+    batch_dependent: bool
+
+
+class Target(Part, kind="targets"):
+    """Base of targets. `providers` are ONNX Runtime's execution providers, in the order of preference."""
+
+    providers: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def export(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
+        """Write the graphs below `folder` and return them by name; the last is the one to serve.
+
+        `samples` are batches of the run's own data: the first is traced, all may serve for calibration.
+        """
+
+    def trace(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """A batch as tensors to trace with: two rows at least, since a dimension of 1 would be taken for a constant."""
+        import torch
+
+        return {name: torch.from_numpy(array) for name, array in batch.items()}

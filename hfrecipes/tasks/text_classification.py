@@ -1,0 +1,175 @@
+"""text-classification: a label, several labels or a number for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from hfrecipes.data import Column
+from hfrecipes.errors import DataError
+from hfrecipes.family import Architecture
+from hfrecipes.metrics.accuracy import Accuracy
+from hfrecipes.metrics.f1 import F1
+from hfrecipes.metrics.pearson import Pearson
+from hfrecipes.part import value
+from hfrecipes.tasks import Features, Row, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hfrecipes.metrics import Metric
+    from hfrecipes.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Classification:
+    """`label` is the answer: a name, a tuple of names (multi-label) or a number (regression). `score` is the model's
+    confidence in it between 0 and 1 (for several labels the lowest of theirs; for regression the number itself).
+    `scores` holds the probability of every label."""
+
+    label: str | tuple[str, ...] | float
+    score: float
+    scores: Mapping[str, float]
+
+
+@value
+class TextClassification(Task):
+    """A label, several labels or a number for a text or a pair of texts.
+
+    `problem` is found from the label column where it is not given: a list of names means several labels, a decimal number
+    means regression, anything else one label. `threshold` is the probability from which one of several labels is given.
+    """
+
+    problem: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
+    max_length: Annotated[int, Field(gt=2)] | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+    heads: ClassVar[Mapping[Architecture, str]] = {
+        "encoder": "text-classification",
+        "decoder": "text-classification",
+        "encoder-decoder": "text-classification",
+    }
+    columns: ClassVar[Mapping[str, Column]] = {
+        "text": Column("the text", text=True),
+        "text_pair": Column("the second text of a pair", text=True, required=False),
+        "label": Column("the label, the list of labels, or the number"),
+    }
+
+    def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+        feature = rows.features["label"]
+        problem = self.problem or _problem(feature)
+        if problem == "regression":
+            if not str(getattr(feature, "dtype", "")).startswith(("float", "int", "double")):
+                raise DataError("data.label", f"regression needs numbers, not {feature}", "Name a column of numbers")
+            return {"problem_type": problem, "num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
+        inner = getattr(feature, "feature", feature)
+        seen = rows.unique("label") if problem == "single_label_classification" else sorted({x for r in rows["label"] for x in r})
+        names = list(getattr(inner, "names", None) or map(str, sorted(seen)))
+        if len(names) < 2 or len(seen) < 2:
+            raise DataError(
+                "data.label",
+                f"the training rows have one class only, '{names[0] if names else ''}'",
+                "Give rows of two classes or more",
+            )
+        before = [config["id2label"][key] for key in sorted(config.get("id2label", {}), key=int)]
+        names = before if sorted(before) == sorted(names) else names
+        ids = {name: index for index, name in enumerate(names)}
+        return {"problem_type": problem, "num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": ids}
+
+    def stratify(self, config: Mapping[str, Any]) -> str | None:
+        return "label" if config["problem_type"] == "single_label_classification" else None
+
+    def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        if not rows:
+            return []
+        pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
+        features = [tokens.features(e) for e in tokens.encode([row["text"] for row in rows], pairs)]
+        if "label" in rows[0]:
+            features = [{**f, "labels": self._target(row["label"], config)} for f, row in zip(features, rows, strict=True)]
+        return features
+
+    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
+        batch = tokens.collate(features)
+        if "labels" in features[0]:
+            labels = [f["labels"] for f in features]
+            batch["labels"] = np.array(labels, dtype=np.int64 if isinstance(labels[0], int) else np.float32)
+        return batch
+
+    def answers(self, outputs: Mapping[str, np.ndarray], rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
+        logits = outputs["logits"].astype(np.float64)
+        if config["problem_type"] == "regression":
+            return [Classification(x, x, {"score": x}) for x in logits[:, 0].tolist()]
+        names = _names(config)
+        if config["problem_type"] == "multi_label_classification":
+            return [self._several(row, names) for row in 1 / (1 + np.exp(-logits))]
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances = odds / odds.sum(axis=1, keepdims=True)
+        best = chances.argmax(axis=1)
+        return [
+            Classification(names[i], float(p[i]), dict(zip(names, p.tolist(), strict=True)))
+            for i, p in zip(best.tolist(), chances, strict=True)
+        ]
+
+    def row(self, given: Any) -> Row:
+        if isinstance(given, str):
+            return {"text": given}
+        if isinstance(given, Mapping):
+            return {key: given[key] for key in ("text", "text_pair") if key in given}
+        text, pair = given
+        return {"text": text, "text_pair": pair}
+
+    def predictions(self, answers: Sequence[Any], config: Mapping[str, Any]) -> list[Any]:
+        if config["problem_type"] == "multi_label_classification":
+            return [[int(name in answer.label) for name in _names(config)] for answer in answers]
+        return [answer.label for answer in answers]
+
+    def references(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
+        if config["problem_type"] == "regression":
+            return [float(row["label"]) for row in rows]
+        names = _names(config)
+        if config["problem_type"] == "multi_label_classification":
+            return [[int(name in self._named(row["label"], names)) for name in names] for row in rows]
+        return self._named([row["label"] for row in rows], names)
+
+    def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
+        return (Pearson(),) if config["problem_type"] == "regression" else (Accuracy(), F1())
+
+    def _several(self, chances: np.ndarray, names: list[str]) -> Classification:
+        scores = dict(zip(names, chances.tolist(), strict=True))
+        chosen = tuple(name for name, chance in scores.items() if chance >= self.threshold)
+        return Classification(chosen, min((scores[n] for n in chosen), default=1 - max(scores.values())), scores)
+
+    def _named(self, labels: Sequence[Any], names: list[str]) -> list[str]:
+        """Labels by name, whether the data gives names or numbers of a ClassLabel column."""
+        return [names[x] if isinstance(x, int) and str(x) not in names else str(x) for x in labels]
+
+    def _target(self, label: Any, config: Mapping[str, Any]) -> Any:
+        if config["problem_type"] == "regression":
+            return float(label)
+        names = _names(config)
+        if config["problem_type"] == "multi_label_classification":
+            given = set(self._named(label, names))
+            return [float(name in given) for name in names]
+        [name] = self._named([label], names)
+        if name not in config["label2id"]:
+            raise DataError(
+                "data.label",
+                f"the label '{name}' is not among the {len(names)} of the training rows",
+                "Every class needs training rows",
+            )
+        return int(config["label2id"][name])
+
+
+def _problem(feature: Any) -> str:
+    if hasattr(feature, "feature") or isinstance(feature, list):
+        return "multi_label_classification"
+    return "regression" if str(feature.dtype).startswith(("float", "double")) else "single_label_classification"
+
+
+def _names(config: Mapping[str, Any]) -> list[str]:
+    """Label names in the order of their ids; a config has them under numbers, its JSON under digits."""
+    return [str(config["id2label"][key]) for key in sorted(config["id2label"], key=int)]
