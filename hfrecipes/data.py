@@ -100,6 +100,8 @@ def open_splits(data: Data) -> DatasetDict:
     import datasets
 
     local = data.local()
+    loudness = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else it prints the traceback of what is explained below
     try:
         if local is not None and local.is_file():
             if local.stat().st_size == 0:
@@ -125,6 +127,8 @@ def open_splits(data: Data) -> DatasetDict:
             f"cannot read {data.path}: {first}",
             "Give a CSV, JSON lines or Parquet file, a folder of them, or a data set on the Hub",
         ) from error
+    finally:
+        datasets.logging.set_verbosity(loudness)
     return found
 
 

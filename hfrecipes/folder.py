@@ -86,7 +86,8 @@ class Run:
                         "Give another folder with -o",
                     )
             write_json(state / "identity.json", identity)
-            write_text(run.recipe_file, yaml)
+            if not run.recipe_file.exists():
+                write_text(run.recipe_file, yaml)
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise RunError(str(path), f"cannot be written: {error.strerror}", "Give another folder with -o") from error
         return run

@@ -34,14 +34,14 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
     task, config = predictor.task, predictor.config
     asked = [task.row(row) for row in rows]
     served = predictor.answer(asked)
-    found = {"served": task.predictions(served, config)}
+    found = {"served": [task.prediction(answer, config) for answer in served]}
     order = sorted(range(len(rows)), key=lambda i: len(str(rows[i])))
     half = len(order) // 2
     for way, chosen in {"padded": list(range(len(rows))), "short": order[:half], "long": order[half:]}.items():
         started = time.perf_counter()
         answers = [a for batch in _slices(chosen, BATCH) for a in predictor.together([asked[i] for i in batch])]
         spent = time.perf_counter() - started
-        found[way] = task.predictions(answers, config)
+        found[way] = [task.prediction(answer, config) for answer in answers]
         if way == "padded":
             speed = len(rows) / spent
     alone, times = [], []
@@ -49,9 +49,9 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
         started = time.perf_counter()
         alone += predictor.together([row])
         times.append(1000 * (time.perf_counter() - started))
-    found["alone"] = task.predictions(alone, config)
+    found["alone"] = [task.prediction(answer, config) for answer in alone]
     latency = {"p50_ms": _quantile(times, 0.5), "p95_ms": _quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
-    return Measured(scores(metrics, found["served"], task.references(rows, config)), found, latency)
+    return Measured(scores(metrics, found["served"], [task.reference(row, config) for row in rows]), found, latency)
 
 
 def agreement(ours: Measured, theirs: Measured) -> dict[str, float]:

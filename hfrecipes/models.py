@@ -133,6 +133,8 @@ class _explained:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (OSError, ValueError)):
+        from safetensors import SafetensorError
+
+        if isinstance(error, (OSError, ValueError, SafetensorError)):
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError("model", f"cannot load {self.model.path}: {first}", "Check the name, or give a folder") from error

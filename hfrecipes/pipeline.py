@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 def fit(recipe: Recipe, out: str | Path) -> Run:
     """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.arguments import check_arguments
     from hfrecipes.stages.evaluate import evaluate
-    from hfrecipes.stages.prepare import prepare
+    from hfrecipes.stages.prepare import prepare, resolve
     from hfrecipes.stages.report import report
     from hfrecipes.stages.train import head_for, train
 
     head_for(recipe)
+    check_arguments(recipe)
     run = distributed.on_main(lambda: Run.create(out, identity(recipe), to_yaml(recipe.dump())))
     prepare(recipe, run)
+    distributed.on_main(lambda: resolve(recipe, run))
     train(recipe, run)
     evaluate(recipe, run)
     report(recipe, run)

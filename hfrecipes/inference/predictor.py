@@ -9,15 +9,18 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import opened, read_json
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
-from hfrecipes.tasks import Row, Task
+from hfrecipes.tasks import Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LOOK_AHEAD = 2048
 """Texts read ahead of the answers when the texts come from a stream."""
@@ -87,14 +90,26 @@ class Predictor:
         """Answers for rows, in planned batches: texts of like length together; of equal length where the graph's answers
         depend on the batch."""
         features = self.task.encode(rows, self.tokens, self.config)
-        found: list[Any] = [None] * len(rows)
-        for batch in plan([len(f["input_ids"]) for f in features], equal=self.batch_dependent):
-            outputs = self.engine(self.task.collate([features[i] for i in batch], self.tokens))
-            for i, answer in zip(batch, self.task.answers(outputs, [rows[i] for i in batch], self.config), strict=True):
-                found[i] = answer
-        return found
+        return self._answers(rows, features, plan([len(f["input_ids"]) for f in features], equal=self.batch_dependent))
 
     def together(self, rows: Sequence[Row]) -> list[Any]:
         """Answers for rows as exactly one batch."""
         features = self.task.encode(rows, self.tokens, self.config)
-        return self.task.answers(self.engine(self.task.collate(features, self.tokens)), rows, self.config)
+        return self._answers(rows, features, [list(range(len(features)))])
+
+    def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
+        windows: list[Window] = []
+        for batch in batches:
+            outputs = self.engine(self.task.collate([features[i] for i in batch], self.tokens))
+            for position, i in enumerate(batch):
+                windows.append(Window(features[i], self._cut(outputs, position, len(features[i]["input_ids"]))))
+        gathered = by_row(rows, windows)
+        return [self.task.answer(row, found, self.config) for row, found in zip(rows, gathered, strict=True)]
+
+    def _cut(self, outputs: Mapping[str, np.ndarray], position: int, length: int) -> dict[str, np.ndarray]:
+        """The outputs of one row of a batch, without its padding."""
+        found = {name: outputs[name][position] for name in self.task.outputs}
+        if not self.task.per_token:
+            return found
+        left = self.tokens.padding_side == "left"
+        return {name: array[-length:] if left else array[:length] for name, array in found.items()}

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes import __version__, distributed
 from hfrecipes.config import dump
-from hfrecipes.folder import Run, read_json, write_json
+from hfrecipes.errors import RunError, UserError
+from hfrecipes.folder import Run, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -49,11 +50,18 @@ def stage(
                 return
             log.info("%s", name)
             started = time.time()
-            distributed.on_main(lambda: (run.path / f"stages/{name}.json").unlink(missing_ok=True))
-            if everywhere:
-                work(recipe, run)
-            else:
-                distributed.on_main(lambda: work(recipe, run))
+            record = run.path / f"stages/{name}.json"
+            before = record.read_text("utf-8") if distributed.is_main() and record.is_file() else ""
+            distributed.on_main(lambda: record.unlink(missing_ok=True))
+            try:
+                if everywhere:
+                    work(recipe, run)
+                else:
+                    distributed.on_main(lambda: work(recipe, run))
+            except UserError:  # a stage refuses before it writes, so what was there is still what the record says
+                if before:
+                    write_text(record, before)
+                raise
             distributed.on_main(lambda: _record(name, run, key, outputs, time.time() - started))
 
         perform.__name__, perform.__doc__ = name, work.__doc__
@@ -69,6 +77,11 @@ def seconds(run: Run) -> dict[str, float]:
 
 
 def _key(name: str, recipe: Recipe, run: Run, blocks: Sequence[str], after: Sequence[str], source: Any) -> str:
+    for stage in after:
+        if not (run.path / f"stages/{stage}.json").is_file():
+            raise RunError(
+                str(run.path), f"{name} needs the stage '{stage}', which has not finished", "Run `hfrecipes fit` first"
+            )
     before = {stage: read_json(run.path / f"stages/{stage}.json")["key"] for stage in after}
     asked = {block: dump(getattr(recipe, block)) for block in blocks}
     if isinstance(asked.get("data"), dict):

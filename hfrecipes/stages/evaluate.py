@@ -24,10 +24,10 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     if facts["test_split"]:
         test = take(recipe.data, open_splits(recipe.data), recipe.data.test, roles)
     else:
-        test = load_from_disk(str(run.data / "validation"))
+        test = load_from_disk(str(run.data / "validation_rows"))
     rows = [{role: row[role] for role in roles if role in row} for row in test]
     predictor = Predictor.open(run.path, "pytorch")
-    predictor.task.encode(rows, predictor.tokens, predictor.config)
+    predictor.task.examples(rows, predictor.tokens, predictor.config)
     found = measure(predictor, rows, recipe.metrics(predictor.config))
     weights = sum(file.stat().st_size for file in run.model.glob("*.safetensors"))
     with staged(run.answers) as folder:

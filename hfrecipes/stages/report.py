@@ -52,7 +52,8 @@ def _write(recipe: Recipe, run: Run) -> None:
 
 def _references(recipe: Recipe, run: Run) -> list[Any]:
     rows = read_json(run.answers / "rows.json")
-    return recipe.task.references(rows, read_json(run.model / "config.json"))
+    config = read_json(run.model / "config.json")
+    return [recipe.task.reference(row, config) for row in rows]
 
 
 def _markdown(found: Report, plots: list[str]) -> str:

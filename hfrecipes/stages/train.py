@@ -16,7 +16,7 @@ from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokenizer, load_tokens
 from hfrecipes.part import names
 from hfrecipes.stages import log, stage
-from hfrecipes.tasks import Task
+from hfrecipes.tasks import Task, Window, by_row
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def train(recipe: Recipe, run: Run) -> None:
     config = load_config(recipe.model, facts["learned"])
     plain = config.to_dict()
     tokens = load_tokens(run.data / "tokenizer", recipe.task.max_length, plain)
-    splits = {name: load_from_disk(str(run.data / name)) for name in ("train", "validation")}
+    splits = {name: load_from_disk(str(run.data / name)) for name in ("train", "validation", "validation_rows")}
     lengths = list(splits["validation"]["length"])
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
     splits["validation"] = splits["validation"].select(by_length, keep_in_memory=True)
@@ -65,7 +65,7 @@ def train(recipe: Recipe, run: Run) -> None:
         train_dataset=batches,
         eval_dataset=splits["validation"],
         data_collator=collator(recipe, tokens),
-        compute_metrics=scorer(recipe, plain, splits["validation"]),
+        compute_metrics=scorer(recipe, plain, splits["validation_rows"], splits["validation"]),
     )
     log.info("training on %s, %d rows a step", describe(options), size * parts)
     trainer.train(resume_from_checkpoint=last(run.checkpoints))
@@ -89,14 +89,22 @@ def train(recipe: Recipe, run: Run) -> None:
     distributed.on_main(save)
 
 
-def scorer(recipe: Recipe, config: dict[str, Any], rows: Dataset) -> Callable[[Any], dict[str, float]]:
-    """The recipe's metrics over the model's outputs for `rows`, as the Trainer calls them."""
-    labelled = [{role: row[role] for role in recipe.task.columns if role in row} for row in rows]
-    references = recipe.task.references(labelled, config)
+def scorer(recipe: Recipe, config: dict[str, Any], rows: Dataset, features: Dataset) -> Callable[[Any], dict[str, float]]:
+    """The recipe's metrics over the model's outputs for the windows `features` of `rows`, as the Trainer calls them."""
+    task = recipe.task
+    asked = list(rows)
+    references = [task.reference(row, config) for row in asked]
 
     def score(outputs: Any) -> dict[str, float]:
-        answers = recipe.task.answers({"logits": outputs.predictions}, labelled, config)
-        return scores(recipe.metrics(config), recipe.task.predictions(answers, config), references)
+        arrays = outputs.predictions if isinstance(outputs.predictions, tuple) else (outputs.predictions,)
+        named = dict(zip(task.outputs, arrays, strict=True))
+        windows = []
+        for i, window in enumerate(features):
+            length = len(window["input_ids"]) if task.per_token else None
+            windows.append(Window(window, {name: array[i][:length] for name, array in named.items()}))
+        found = zip(asked, by_row(asked, windows), strict=True)
+        predictions = [task.prediction(task.answer(row, read, config), config) for row, read in found]
+        return scores(recipe.metrics(config), predictions, references)
 
     return score
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hfrecipes.part import value
-from hfrecipes.targets import Graph, Target
+from hfrecipes.targets import Graph, Target, quiet, trace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,18 +31,19 @@ class Cpu(Target):
         import onnx_ir
         from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-        traced = self.trace(samples[0])
-        program = OnnxExporter().export(model, traced, OnnxConfig(dynamic=True, opset_version=self.opset)).program
-        (folder / "onnx").mkdir(parents=True)
-        onnx_ir.save(program, folder / "onnx/model.onnx")
-        graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
-        if self.quantize == "dynamic":
-            from onnxruntime.quantization import QuantType
+        traced = trace(samples[0])
+        with quiet():
+            program = OnnxExporter().export(model, traced, OnnxConfig(dynamic=True, opset_version=self.opset)).program
+            (folder / "onnx").mkdir(parents=True)
+            onnx_ir.save(program, folder / "onnx/model.onnx")
+            graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
+            if self.quantize == "dynamic":
+                from onnxruntime.quantization import QuantType
 
-            options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8)
-            small = OnnxRuntimeQuantizer(options).quantize(program, traced, "onnx")
-            onnx_ir.save(small, folder / "onnx/model_quantized.onnx")
-            graphs["int8"] = Graph(
-                "onnx/model_quantized.onnx", "int8 weights per channel, dynamic activations", batch_dependent=True
-            )
+                options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8)
+                small = OnnxRuntimeQuantizer(options).quantize(program, traced, "onnx")
+                onnx_ir.save(small, folder / "onnx/model_quantized.onnx")
+                graphs["int8"] = Graph(
+                    "onnx/model_quantized.onnx", "int8 weights per channel, dynamic activations", batch_dependent=True
+                )
         return graphs

@@ -8,7 +8,8 @@ without torch.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import Part
@@ -26,49 +27,74 @@ Row = Mapping[str, Any]
 Features = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Window:
+    """One input of the model and what came out of it. A long row may be read in several windows."""
+
+    features: Features
+    outputs: Mapping[str, np.ndarray]
+
+
 class Task(Part, kind="tasks"):
     """Base of tasks.
 
     `heads` says, for each architecture that can do the task, which of optimum's tasks names its Auto class.
-    `columns` are the roles that columns of the data play.
+    `columns` are the roles that columns of the data play. `outputs` names the model's outputs that an answer is made from;
+    `per_token` says that they have one entry a token. `scored_in_training`: the metrics can be computed from those outputs
+    after every epoch; elsewhere the validation loss decides.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]
     columns: ClassVar[Mapping[str, Column]]
+    outputs: ClassVar[tuple[str, ...]] = ("logits",)
+    per_token: ClassVar[bool] = False
+    scored_in_training: ClassVar[bool] = True
     max_length: int | None = None
 
     @abstractmethod
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         """What the training rows teach about the answers, as entries of the model's configuration."""
 
-    @abstractmethod
     def stratify(self, config: Mapping[str, Any]) -> str | None:
         """The column of which each value is kept in proportion when a validation split is cut off."""
+        return None
 
     @abstractmethod
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        """What the model reads of each row; with `labels` where the row has an answer."""
+        """What the model reads of each row, in one window or several; `row` is the position of the row in `rows`."""
+
+    @abstractmethod
+    def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        """What the model learns from labelled rows: as `encode`, with the targets."""
 
     @abstractmethod
     def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        """One batch of padded arrays."""
+        """One batch of padded arrays, of windows or of examples."""
 
     @abstractmethod
-    def answers(self, outputs: Mapping[str, np.ndarray], rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
-        """One answer a row out of the model's outputs."""
+    def answer(self, row: Row, windows: Sequence[Window], config: Mapping[str, Any]) -> Any:
+        """The answer to one row from all its windows."""
 
     @abstractmethod
     def row(self, given: Any) -> Row:
         """The row that somebody who asks for an answer means: a text, a pair of texts, or a mapping."""
 
     @abstractmethod
-    def predictions(self, answers: Sequence[Any], config: Mapping[str, Any]) -> list[Any]:
-        """Answers as the metrics want them: plain JSON values."""
+    def prediction(self, answer: Any, config: Mapping[str, Any]) -> Any:
+        """An answer as the metrics want it: plain JSON values."""
 
     @abstractmethod
-    def references(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
-        """The true answers of labelled rows, in the form of `predictions`."""
+    def reference(self, row: Row, config: Mapping[str, Any]) -> Any:
+        """The true answer of a labelled row, in the form of `prediction`."""
 
     @abstractmethod
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics that the field reports; the first decides."""
+
+
+def by_row(rows: Sequence[Row], windows: Iterable[Window]) -> list[list[Window]]:
+    """The windows of each row."""
+    found: list[list[Window]] = [[] for _ in rows]
+    for window in windows:
+        found[window.features["row"]].append(window)
+    return found

@@ -16,7 +16,7 @@ from hfrecipes.metrics.accuracy import Accuracy
 from hfrecipes.metrics.f1 import F1
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task
+from hfrecipes.tasks import Features, Row, Task, Window
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -87,10 +87,12 @@ class TextClassification(Task):
         if not rows:
             return []
         pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
-        features = [tokens.features(e) for e in tokens.encode([row["text"] for row in rows], pairs)]
-        if "label" in rows[0]:
-            features = [{**f, "labels": self._target(row["label"], config)} for f, row in zip(features, rows, strict=True)]
-        return features
+        encoded = tokens.encode([row["text"] for row in rows], pairs)
+        return [{**tokens.features(encoding), "row": i} for i, encoding in enumerate(encoded)]
+
+    def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        read = self.encode(rows, tokens, config)
+        return [{**features, "labels": self._target(row["label"], config)} for features, row in zip(read, rows, strict=True)]
 
     def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
         batch = tokens.collate(features)
@@ -99,20 +101,17 @@ class TextClassification(Task):
             batch["labels"] = np.array(labels, dtype=np.int64 if isinstance(labels[0], int) else np.float32)
         return batch
 
-    def answers(self, outputs: Mapping[str, np.ndarray], rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
-        logits = outputs["logits"].astype(np.float64)
+    def answer(self, row: Row, windows: Sequence[Window], config: Mapping[str, Any]) -> Classification:
+        logits = windows[0].outputs["logits"].astype(np.float64)
         if config["problem_type"] == "regression":
-            return [Classification(x, x, {"score": x}) for x in logits[:, 0].tolist()]
+            return Classification(float(logits[0]), float(logits[0]), {"score": float(logits[0])})
         names = _names(config)
         if config["problem_type"] == "multi_label_classification":
-            return [self._several(row, names) for row in 1 / (1 + np.exp(-logits))]
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances = odds / odds.sum(axis=1, keepdims=True)
-        best = chances.argmax(axis=1)
-        return [
-            Classification(names[i], float(p[i]), dict(zip(names, p.tolist(), strict=True)))
-            for i, p in zip(best.tolist(), chances, strict=True)
-        ]
+            return self._several(1 / (1 + np.exp(-logits)), names)
+        odds = np.exp(logits - logits.max())
+        chances = odds / odds.sum()
+        best = int(chances.argmax())
+        return Classification(names[best], float(chances[best]), dict(zip(names, chances.tolist(), strict=True)))
 
     def row(self, given: Any) -> Row:
         if isinstance(given, str):
@@ -122,18 +121,19 @@ class TextClassification(Task):
         text, pair = given
         return {"text": text, "text_pair": pair}
 
-    def predictions(self, answers: Sequence[Any], config: Mapping[str, Any]) -> list[Any]:
-        if config["problem_type"] == "multi_label_classification":
-            return [[int(name in answer.label) for name in _names(config)] for answer in answers]
-        return [answer.label for answer in answers]
+    def prediction(self, answer: Classification, config: Mapping[str, Any]) -> Any:
+        if isinstance(answer.label, tuple):
+            return [int(name in answer.label) for name in _names(config)]
+        return answer.label
 
-    def references(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any]:
+    def reference(self, row: Row, config: Mapping[str, Any]) -> Any:
         if config["problem_type"] == "regression":
-            return [float(row["label"]) for row in rows]
+            return float(row["label"])
         names = _names(config)
         if config["problem_type"] == "multi_label_classification":
-            return [[int(name in self._named(row["label"], names)) for name in names] for row in rows]
-        return self._named([row["label"] for row in rows], names)
+            given = self._named(row["label"], names)
+            return [int(name in given) for name in names]
+        return self._named([row["label"]], names)[0]
 
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (Pearson(),) if config["problem_type"] == "regression" else (Accuracy(), F1())
