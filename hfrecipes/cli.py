@@ -19,6 +19,7 @@ from hfrecipes.part import names, summary
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
     from hfrecipes.report import Report
+    from hfrecipes.tokenization import Cut
 
 app = typer.Typer(
     help="Recipes that take BERT, GPT and T5 from a data set to a model that can be trusted in production.",
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-KINDS = ("recipes", "tasks", "strategies", "objectives", "metrics", "targets", "checks")
+KINDS = ("recipes", "tasks", "strategies", "objectives", "metrics", "targets", "checks", "tokenizers")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]
@@ -77,7 +78,7 @@ def predict(
     predictor = Predictor.open(run, graph)
     given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
     for answer in predictor(given):
-        print(f"{answer.score:.4f}\t{answer.label if not isinstance(answer.label, tuple) else ', '.join(answer.label)}")
+        print(answer)
 
 
 @app.command("list")
@@ -108,6 +109,40 @@ def schema() -> None:
     from hfrecipes.recipe import Recipe
 
     print(json.dumps(made(Recipe), indent=2))
+
+
+@app.command()
+def tokens(
+    source: Annotated[Path, typer.Argument(metavar="RECIPE.yaml|DATA", help="A recipe, or a file or folder of texts.")],
+    text: Annotated[list[str] | None, typer.Argument(help="The text to show cut; else the beginning of the first row.")] = None,
+    column: Annotated[str | None, typer.Option(help="The column of the texts in a file; `text` where it is not given.")] = None,
+    vocab_size: Annotated[int, typer.Option(min=1, help="The vocabulary that each tokenizer may have.")] = 2_000,
+    plot: Annotated[Path | None, typer.Option("-o", "--out", help="A PNG file to draw the figures in.")] = None,
+) -> None:
+    """Train every kind of tokenizer on the texts, and compare how they cut them."""
+    from hfrecipes.data import Column, Data
+    from hfrecipes.tokenization import Texts, columns_of_texts, compare
+    from hfrecipes.tokenizers import Tokenization
+
+    if plot is not None and plot.suffix != ".png":
+        raise UserError("--out", f"{plot} is not the name of a PNG file", "Write a name that ends in .png")
+    if source.suffix in (".yaml", ".yml"):
+        if column is not None:
+            raise UserError("--column", "a recipe names its own columns", "Leave it out, or give the file of the texts")
+        recipe = _load(source, None)
+        texts = Texts.of(recipe.data, recipe.task.columns, columns_of_texts(recipe.task))
+    else:
+        data = Data(path=str(source), columns={"text": column or "text"})
+        texts = Texts.of(data, {"text": Column("the texts", text=True)}, ["text"])
+    parts = [Tokenization.choose({name: {"vocab_size": vocab_size}}) for name in names("tokenizers")]
+    cuts = compare(texts, parts, " ".join(text) if text else None)
+    _cuts(cuts)
+    if plot is not None:
+        from hfrecipes.plots import draw_tokens
+
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        draw_tokens(cuts, plot)
+        print(plot)
 
 
 @app.command()
@@ -166,6 +201,21 @@ def _table(found: Report) -> None:
     for verdict in found.values.get("checks", []):
         console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
     console.print(f"{found.path.with_name('report.md')}", highlight=False)
+
+
+def _cuts(cuts: Sequence[Cut]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="trained and measured on the same texts", show_lines=True)
+    for name in ("tokenizer", "vocabulary", "tokens/word", "unknown", "bytes/token"):
+        table.add_column(name, justify="left" if name == "tokenizer" else "right", no_wrap=True)
+    table.add_column("cut", overflow="fold", ratio=1)
+    for cut in cuts:
+        figures = (f"{cut.vocabulary:,}", f"{cut.fertility:.2f}", f"{cut.unknown:.1%}", f"{cut.bytes_per_token:.2f}")
+        table.add_row(cut.name, *figures, Text(" ".join(cut.pieces)))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

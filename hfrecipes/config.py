@@ -135,7 +135,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     default = field.default
     if isinstance(default, pydantic.fields.FieldInfo):
         default = default.get_default(call_default_factory=True, validated_data={})
-    return list(default) if isinstance(default, tuple) else default
+    return dump(default)
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:

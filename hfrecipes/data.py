@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,14 @@ class Data(Checked):
         return ArgsKwargs(given.args, known) if isinstance(given, ArgsKwargs) else known
 
     def local(self) -> Path | None:
-        """The file or folder on this machine, or None for a name on the Hub."""
-        path = Path(self.path).expanduser()
+        """The file or folder on this machine, or None for a name on the Hub. `$NAME` stands for an environment variable."""
+        expanded = os.path.expandvars(self.path)
+        if "$" in expanded:
+            name = expanded.partition("$")[2].partition("/")[0]
+            raise DataError(
+                "data.path", f"the environment variable {name} is not set", "Set it, or write data.path=FOLDER behind the recipe"
+            )
+        path = Path(expanded).expanduser()
         if path.exists():
             return path
         if self.path.startswith((".", "/", "~")) or path.suffix in FORMATS or self.path.count("/") > 1:
@@ -161,14 +168,17 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
 
 def check_column(rows: Dataset, role: str, name: str, column: Column, split: str) -> None:
     """Refuse a text column that holds something else, and any column with holes."""
+    import datasets
+    import pyarrow.compute as pc
+
     dtype = str(getattr(rows.features[name], "dtype", "list"))
     if column.text and dtype not in ("string", "large_string", "string_view"):
         raise DataError(f"data.{role}", f"the column '{name}' holds {dtype}, not text", "Name a column of texts")
     values = rows.data.column(name)
     holes = values.null_count
+    if dtype == "list" and isinstance(rows.features[name], datasets.List):
+        holes += pc.list_flatten(values).null_count
     if dtype.startswith("float"):
-        import pyarrow.compute as pc
-
         holes += pc.sum(pc.is_nan(values.drop_null())).as_py() or 0
     if holes:
         raise DataError(

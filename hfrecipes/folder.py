@@ -156,6 +156,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
 def listing(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and sha256 of every file below a folder but its manifest."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "manifest.json")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ALONE = 500
 """How many rows are answered one by one, for the latency."""
+WRITTEN = 32
+"""How many rows a model that writes is timed on."""
 BATCH = 32
 
 
@@ -30,28 +32,35 @@ class Measured:
 
 
 def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> Measured:
-    """Answer labelled `rows` as served, in padded batches of 32, the short and the long half apart, and one by one."""
+    """Answer labelled `rows` as served, in padded batches of 32, the short and the long half apart, and one by one.
+
+    A model that writes is not asked for each row in every way, and one that is measured by likelihood is timed on its answers.
+    """
     task, config = predictor.task, predictor.config
-    asked = [task.row(row) for row in rows]
-    served = predictor.answer(asked)
-    found = {"served": [task.prediction(answer, config) for answer in served]}
-    order = sorted(range(len(rows)), key=lambda i: len(str(rows[i])))
+    if task.by_likelihood:
+        found = {"served": [list(pair) for pair in predictor.likelihood(rows)]}
+    else:
+        found = {"served": _predictions(predictor, predictor.answer([task.row(row) for row in rows]))}
+    reached = scores(metrics, found["served"], [task.reference(row, config) for row in rows])
+    asked = [task.row(task.sample(row)) for row in rows[: WRITTEN if task.generates else None]]
+    order = sorted(range(len(asked)), key=lambda i: len(str(asked[i])))
     half = len(order) // 2
-    for way, chosen in {"padded": list(range(len(rows))), "short": order[:half], "long": order[half:]}.items():
+    speed = 0.0
+    for way, chosen in {"padded": list(range(len(asked))), "short": order[:half], "long": order[half:]}.items():
+        if way != "padded" and task.generates:
+            continue
         started = time.perf_counter()
         answers = [a for batch in _slices(chosen, BATCH) for a in predictor.together([asked[i] for i in batch])]
-        spent = time.perf_counter() - started
-        found[way] = [task.prediction(answer, config) for answer in answers]
-        if way == "padded":
-            speed = len(rows) / spent
+        speed = speed or len(chosen) / (time.perf_counter() - started)
+        found[way] = _predictions(predictor, answers)
     alone, times = [], []
     for row in asked[:ALONE]:
         started = time.perf_counter()
         alone += predictor.together([row])
         times.append(1000 * (time.perf_counter() - started))
-    found["alone"] = [task.prediction(answer, config) for answer in alone]
+    found["alone"] = _predictions(predictor, alone)
     latency = {"p50_ms": _quantile(times, 0.5), "p95_ms": _quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
-    return Measured(scores(metrics, found["served"], [task.reference(row, config) for row in rows]), found, latency)
+    return Measured(reached, found, latency)
 
 
 def agreement(ours: Measured, theirs: Measured) -> dict[str, float]:
@@ -75,11 +84,17 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def _predictions(predictor: Predictor, answers: Sequence[Any]) -> list[Any]:
+    return [predictor.task.prediction(answer, predictor.config) for answer in answers]
+
+
 def _lines(path: str) -> list[str]:
     return Path(path).read_text("utf-8").splitlines() if Path(path).is_file() else []
 
 
 def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same, a, b))
     return abs(a - b) <= 1e-3 * max(1.0, abs(b)) if isinstance(a, float) else bool(a == b)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from hfrecipes.errors import ModelError
-from hfrecipes.family import auto_class
+from hfrecipes.family import Family, auto_class
 from hfrecipes.part import Checked, value
 from hfrecipes.tokens import Tokens
 
@@ -85,8 +86,9 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     return config  # type: ignore[no-any-return]
 
 
-def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, with the recipe's pad token."""
+def load_tokenizer(model: Model, family: Family) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, with the recipe's pad token. Decoders pad on the left: what they write must follow the
+    last token of every row."""
     from transformers import AutoTokenizer
 
     with _explained(model):
@@ -101,7 +103,18 @@ def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
             f"the tokenizer of {model.path} has no pad token",
             "Name one of its tokens: `model: {path: …, pad_token: '[PAD]'}`",
         )
+    tokenizer.padding_side = "left" if family.architecture == "decoder" else "right"
     return tokenizer
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer with the names of the inputs that it makes, which its class knows but its files may not say."""
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    options = json.loads(file.read_text("utf-8"))
+    file.write_text(
+        json.dumps({**options, "model_input_names": tokenizer.model_input_names}, indent=2, ensure_ascii=False), "utf-8"
+    )
 
 
 def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:
@@ -120,7 +133,7 @@ def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedM
 
 def load_tokens(folder: Path, max_length: int | None, config: Mapping[str, Any]) -> Tokens:
     """The tokenizer of a saved checkpoint or bundle as `Tokens`, bounded by the positions that the model has."""
-    return Tokens.open(folder, max_length, config.get("max_position_embeddings"))
+    return Tokens.open(folder, max_length, config.get("max_position_embeddings") or config.get("n_positions"))
 
 
 class _explained:

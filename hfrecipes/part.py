@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from abc import ABC
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -58,7 +59,7 @@ class Checked:
         return given
 
 
-class Part(Checked):
+class Part(Checked, ABC):
     """Base of all kinds of part."""
 
     kind: ClassVar[str]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hfrecipes.tokenization import Cut
 
 WORST = 12
 """How many of the most confused classes are shown."""
@@ -77,4 +80,23 @@ def draw_frontier(candidates: Sequence[Mapping[str, Any]], metric: str, file: Pa
         )
     axes.set(xlabel="p50 of one text (ms)", ylabel=metric, xscale="log", title=f"{metric} against latency")
     axes.margins(0.25)
+    return _save(figure, file)
+
+
+def draw_tokens(cuts: Sequence[Cut], file: Path) -> str | None:
+    """Tokens a word and bytes a token of several tokenizers, side by side."""
+    if not cuts:
+        return None
+    figure, axes = _axes(height=1.0 + 0.8 * len(cuts))
+    for offset, label, values in (
+        (-0.2, "tokens a word", [cut.fertility for cut in cuts]),
+        (0.2, "bytes a token", [cut.bytes_per_token for cut in cuts]),
+    ):
+        bars = axes.barh([place + offset for place in range(len(cuts))], values, height=0.38, label=label)
+        axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set_yticks(range(len(cuts)), [f"{cut.name}\n{cut.vocabulary:,}" for cut in cuts])
+    axes.set(ylabel="tokenizer, vocabulary", title="How texts are cut")
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.legend()
     return _save(figure, file)

@@ -7,7 +7,8 @@ transformers, and what was trained is what is served.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from hfrecipes.errors import ModelError
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
+LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 CHARACTERS_PER_TOKEN = 40
 """A text is cut to this many characters for each token that fits, before it is tokenized: truncation alone does not bound
 the time that tokenizing takes. Words of ordinary text are far shorter."""
@@ -33,6 +35,7 @@ class Tokens:
     pad_id: int
     padding_side: str
     inputs: tuple[str, ...]
+    names: Mapping[str, str]
 
     @classmethod
     def open(cls, folder: Path, max_length: int | None, positions: int | None) -> Tokens:
@@ -54,22 +57,58 @@ class Tokens:
         lengths = [n for n in (max_length, options.get("model_max_length"), positions) if n]
         limit = int(min(lengths, default=512))
         tokenizer.enable_truncation(limit)
-        pad = options.get("pad_token")
-        pad = pad["content"] if isinstance(pad, dict) else pad
-        pad_id = tokenizer.token_to_id(pad) if pad else None
+        given = {
+            key: entry["content"] if isinstance(entry, dict) else entry
+            for key, entry in options.items()
+            if key.endswith("_token")
+        }
+        pad_id = tokenizer.token_to_id(given["pad_token"]) if given.get("pad_token") else None
         if pad_id is None:
             raise ModelError(
                 str(folder), "its tokenizer has no pad token", "Name one of its tokens: `model: {path: …, pad_token: '[PAD]'}`"
             )
-        names = tuple(options.get("model_input_names") or ("input_ids", "token_type_ids", "attention_mask"))
-        return cls(tokenizer, limit, pad_id, options.get("padding_side", "right"), names)
+        inputs = tuple(options.get("model_input_names") or ("input_ids", "token_type_ids", "attention_mask"))
+        return cls(tokenizer, limit, pad_id, options.get("padding_side", "right"), inputs, given)
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoding]:
-        """One encoding a text (or a pair of texts), with special tokens, cut to `max_length`."""
+    def special(self, name: str) -> str:
+        """The text of a special token, such as `mask_token`. Raises ModelError where the tokenizer has none."""
+        if not self.names.get(name):
+            raise ModelError("model", f"its tokenizer has no {name.replace('_', ' ')}", "Take a model that was trained with one")
+        return self.names[name]
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str | None] = ()) -> list[Encoding]:
+        """One encoding a text with special tokens, cut to `max_length`; of a text and its partner where `pairs` has one."""
+        self.tokenizer.enable_truncation(self.max_length)
+        partners = pairs or [None] * len(texts)
+        both = [(self._clean(a), b) for a, b in zip(texts, partners, strict=True)]
+        return list(self.tokenizer.encode_batch([a if b is None else (a, self._clean(b)) for a, b in both]))
+
+    def windows(self, texts: Sequence[str], pairs: Sequence[str], stride: int) -> list[list[Encoding]]:
+        """For each pair the encodings of the first text whole with one window after another of the second; neighbours share
+        `stride` tokens. A first text that leaves no room is cut to half of the length."""
+        half = self.max_length // 2
+        self.tokenizer.no_truncation()
+        firsts = [self._clean(text) for text in texts]
+        short = []
+        for text, encoding in zip(firsts, self.tokenizer.encode_batch(firsts, add_special_tokens=False), strict=True):
+            short.append(text if len(encoding.ids) <= half else text[: encoding.offsets[half - 1][1]])
+        room = min(stride, half // 2)
+        self.tokenizer.enable_truncation(self.max_length, stride=room, strategy="only_second")
+        cleaned = [self._clean(text, whole=True) for text in pairs]
+        found = self.tokenizer.encode_batch(list(zip(short, cleaned, strict=True)))
+        return [[encoding, *encoding.overflowing] for encoding in found]
+
+    def words(self, rows: Sequence[Sequence[str]]) -> list[list[Encoding]]:
+        """For each row of words its encodings: one, or several where it is longer than the model reads. `word_ids` of an
+        encoding says to which word each token belongs."""
+        self.tokenizer.enable_truncation(self.max_length)
+        cleaned = [[self._clean(word) for word in row] for row in rows]
+        return [[e, *e.overflowing] for e in self.tokenizer.encode_batch(cleaned, is_pretokenized=True)]
+
+    def _clean(self, text: str, whole: bool = False) -> str:
+        """A text that the tokenizer can read in bounded time: no lone surrogates, not much longer than the model reads."""
         limit = self.max_length * CHARACTERS_PER_TOKEN
-        first = [text[:limit] for text in texts]
-        batch: list[Any] = first if pairs is None else list(zip(first, [text[:limit] for text in pairs], strict=True))
-        return list(self.tokenizer.encode_batch(batch))
+        return LONE_SURROGATES.sub("\ufffd", text if whole else text[:limit])
 
     def features(self, encoding: Encoding) -> dict[str, list[int]]:
         """What the model reads of an encoding, under the names of transformers."""
@@ -85,6 +124,23 @@ class Tokens:
         return out
 
     def collate(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-        """Pad the model's inputs of several rows to one batch; each array has the shape (rows, longest row)."""
+        """Pad the model's inputs of several rows to one batch; each array has the shape (rows, longest row).
+
+        Rows that are padded on the left carry `position_ids` counted from their first token, so that a row has the same
+        positions alone and in a batch.
+        """
         fillers = {"input_ids": self.pad_id}
-        return {name: self.pad([f[name] for f in features], fillers.get(name, 0)) for name in self.inputs if name in features[0]}
+        batch = {name: self.pad([f[name] for f in features], fillers.get(name, 0)) for name in self.inputs if name in features[0]}
+        if self.padding_side == "left":
+            batch["position_ids"] = np.maximum(batch["attention_mask"].cumsum(axis=1) - 1, 0)
+        return batch
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The text of token ids, without special tokens."""
+        return str(self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=True))
+
+    def cut(self, text: str, length: int) -> str:
+        """The beginning of a text that has at most `length` tokens."""
+        self.tokenizer.no_truncation()
+        encoding = self.tokenizer.encode(self._clean(text), add_special_tokens=False)
+        return text if len(encoding.ids) <= length else text[: encoding.offsets[length - 1][1]]

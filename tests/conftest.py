@@ -16,7 +16,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
 
-WORDS = "the a film card bank play was is good bad fine awful great poor lovely dull my your new old plot actor scene end i it".split()
+SAID = "the a film card bank play was is good bad fine awful great poor lovely dull my your new old plot actor scene end i it"
+WORDS = SAID.split()
 GOOD, BAD = ("good", "great", "lovely", "fine"), ("bad", "awful", "poor", "dull")
 
 
@@ -50,8 +51,14 @@ def make_tokenizer(words: Sequence[str] = WORDS) -> Any:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", model_max_length=64, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 
@@ -63,8 +70,14 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_bert")
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-                        max_position_embeddings=64)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -83,9 +96,13 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def values(tiny_bert: Path, tiny_data: Path) -> dict[str, Any]:
     """A recipe of seconds, as the plain values of its YAML."""
     return {
-        "recipe": "bert", "task": "text-classification", "data": {"path": str(tiny_data)}, "model": str(tiny_bert),
+        "recipe": "bert",
+        "task": "text-classification",
+        "data": {"path": str(tiny_data)},
+        "model": str(tiny_bert),
         "train": {"learning_rate": 5e-3, "num_train_epochs": 3, "per_device_train_batch_size": 8, "bf16": False},
-        "export": ["cpu"], "check": ["parity", {"quality": {"max_drop": 0.1}}],
+        "export": ["cpu"],
+        "check": ["parity", {"quality": {"max_drop": 0.1}}],
     }
 
 
@@ -96,7 +113,9 @@ def recipe_file(values: dict[str, Any], tmp_path: Path) -> Callable[..., Path]:
 
     def write(**changes: Any) -> Path:
         path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump({key: entry for key, entry in {**values, **changes}.items() if entry is not None}), "utf-8")
+        path.write_text(
+            yaml.safe_dump({key: entry for key, entry in {**values, **changes}.items() if entry is not None}), "utf-8"
+        )
         return path
 
     return write
@@ -111,4 +130,68 @@ def finished(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     pipeline.run(build(Recipe, values), folder)
+    return folder
+
+
+def make_text_tokenizer(side: str) -> Any:
+    """A word-level tokenizer as decoders (`left`) and encoder-decoders (`right`) have one."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    first = ["<pad>", "</s>", "<unk>", "<s>"]
+    vocabulary = {word: i for i, word in enumerate([*first, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if side == "right":
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="</s>",
+        bos_token="<s>",
+        padding_side=side,
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a GPT-2 of two layers and 32 units, and its tokenizer."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("tiny_gpt")
+    tokenizer = make_text_tokenizer("left")
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=3, eos_token_id=1, pad_token_id=0
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a T5 of two layers and 32 units on each side, and its tokenizer."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny_t5")
+    tokenizer = make_text_tokenizer("right")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

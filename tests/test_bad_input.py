@@ -45,15 +45,21 @@ IN_THE_RECIPE = [
     pytest.param("trian={}", ("bert: ", "unknown key 'trian'", "Did you mean 'train'"), id="unknown key"),
     pytest.param("data.lable=x", ("data", "unknown key 'lable'", "Did you mean 'label'"), id="unknown role of a column"),
     pytest.param("strategy=lora_", ("bert.strategy", "unknown strategy 'lora_'", "One of: full"), id="unknown part"),
-    pytest.param("task=text-clasification", ("bert.task", "unknown task", "Did you mean 'text-classification'"), id="unknown task"),
+    pytest.param(
+        "task=text-clasification", ("bert.task", "unknown task", "Did you mean 'text-classification'"), id="unknown task"
+    ),
     pytest.param("recipe=brt", ("recipe", "unknown recipe 'brt'", "Did you mean 'bert'"), id="unknown recipe"),
     pytest.param("evaluate=[acuracy]", ("bert.evaluate.0", "unknown metric", "Did you mean 'accuracy'"), id="unknown metric"),
     pytest.param("check=[{quality: {drop: 1}}]", ("bert.check.0.quality", "unknown key 'drop'", "max_drop"), id="unknown option"),
     pytest.param("strategy=[full, full]", ("bert.strategy", "expected one name", "One of: full"), id="two parts for one"),
     pytest.param("seed=often", ("bert.seed", "valid integer", "not 'often'"), id="wrong type"),
     pytest.param("data.validation_size=2", ("bert.data.validation_size", "less than 1", "not 2"), id="number out of range"),
-    pytest.param("train.learning_rte=1e-3", ("bert.train.learning_rte", "unknown key", "learning_rate"), id="unknown key in train"),
-    pytest.param("train.learning_rate=fast", ("bert.train.learning_rate", "valid number", "not 'fast'"), id="wrong type in train"),
+    pytest.param(
+        "train.learning_rte=1e-3", ("bert.train.learning_rte", "unknown key", "learning_rate"), id="unknown key in train"
+    ),
+    pytest.param(
+        "train.learning_rate=fast", ("bert.train.learning_rate", "valid number", "not 'fast'"), id="wrong type in train"
+    ),
     pytest.param(
         "train.train_sampling_strategy=sorted",
         ("bert.train.train_sampling_strategy", "unknown 'sorted'", "One of: group_by_length, random"),
@@ -61,17 +67,25 @@ IN_THE_RECIPE = [
     ),
     pytest.param("train.per_device_train_batch_size=0", ("batch_size", "is 0", "Write 1 or more"), id="batch of no rows"),
     pytest.param(
-        "train={save_strategy: 'no', load_best_model_at_end: true}", ("bert.train", "save"), id="arguments that contradict each other"
+        "train={save_strategy: 'no', load_best_model_at_end: true}",
+        ("bert.train", "save"),
+        id="arguments that contradict each other",
     ),
     pytest.param("train", ("train", "is not an override", "Write key.key=value"), id="override without a value"),
     pytest.param("export.7=cpu", ("export.7=cpu", "no position in a list of 1"), id="override of an entry that is not there"),
-    pytest.param("train={a: 1, a: 2}", ("train={a: 1, a: 2} line 1", "the key 'a' stands twice"), id="a key twice in an override"),
+    pytest.param(
+        "train={a: 1, a: 2}", ("train={a: 1, a: 2} line 1", "the key 'a' stands twice"), id="a key twice in an override"
+    ),
     pytest.param("model=package:no_such_package/model", ("model", "not installed", "pip install"), id="package not installed"),
-    pytest.param("model=./no/such/folder", ("model", "there is no folder ./no/such/folder", "Give a folder"), id="no model folder"),
+    pytest.param(
+        "model=./no/such/folder", ("model", "there is no folder ./no/such/folder", "Give a folder"), id="no model folder"
+    ),
     pytest.param("data.path=./no/such.jsonl", ("data.path", "no file or folder ./no/such.jsonl", "relative"), id="no data file"),
     pytest.param("data.train=training", ("data", "no split 'training'", "It has: train, test"), id="no such split"),
     pytest.param("data.text=sentence", ("data.text", "no column 'sentence'", "It has: text, label"), id="no such column"),
-    pytest.param("data.fingerprint=abc", ("data.fingerprint", "are not those of the recipe", "Take the line out"), id="other rows"),
+    pytest.param(
+        "data.fingerprint=abc", ("data.fingerprint", "are not those of the recipe", "Take the line out"), id="other rows"
+    ),
 ]
 
 
@@ -100,17 +114,48 @@ ONE_CLASS = "".join(json.dumps({**row, "label": "positive"}) + "\n" for row in s
 NUMBERS = "".join(json.dumps({"text": i, "label": "ab"[i % 2]}) + "\n" for i in range(12))
 IN_THE_DATA = [
     pytest.param("rows.jsonl", "", ("data.path", "rows.jsonl is empty"), id="empty file"),
-    pytest.param("rows.csv", "text,label\n", ("data", "'train'", "no rows"), id="header only"),
+    pytest.param("rows.csv", "text,label\n", ("data.path", "cannot read", "Give a CSV"), id="header only"),
     pytest.param("rows.xls", ROWS, ("data.path", "the ending '.xls'", "Readable are: .jsonl"), id="unreadable ending"),
-    pytest.param("rows.jsonl", '{"text": "a", "label": "b"}\n{"text": ', ("data.path", "cannot read", "Give a CSV"), id="half a row"),
-    pytest.param("rows.csv", "text,mark\na,b\nc,d\n", ("data.label", "no column 'label'", "It has: text, mark"), id="missing column"),
+    pytest.param(
+        "rows.jsonl", '{"text": "a", "label": "b"}\n{"text": ', ("data.path", "cannot read", "Give a CSV"), id="half a row"
+    ),
+    pytest.param(
+        "rows.csv", "text,mark\na,b\nc,d\n", ("data.label", "no column 'label'", "It has: text, mark"), id="missing column"
+    ),
     pytest.param("rows.jsonl", ONE_CLASS, ("data.label", "one class only, 'positive'", "two classes"), id="one class only"),
-    pytest.param("rows.csv", "text,label\na,x\nb,\nc,y\n", ("data.label", "1 rows without a value", "Remove those"), id="empty label"),
-    pytest.param("rows.csv", "text,label\na,1.5\nb,\nc,2\n", ("data.label", "1 rows without a value", "Remove"), id="NaN as a label"),
+    pytest.param(
+        "rows.csv", "text,label\na,x\nb,\nc,y\n", ("data.label", "1 rows without a value", "Remove those"), id="empty label"
+    ),
+    pytest.param(
+        "rows.csv", "text,label\na,1.5\nb,\nc,2\n", ("data.label", "1 rows without a value", "Remove"), id="NaN as a label"
+    ),
     pytest.param("rows.csv", "text,label\na,x\n,y\nc,y\n", ("data.text", "1 rows without a value", "Remove"), id="empty text"),
     pytest.param("rows.jsonl", NUMBERS, ("data.text", "holds int64, not text", "Name a column of texts"), id="numbers as texts"),
     pytest.param("rows.jsonl", '{"text": "a", "label": "b"}\n', ("data", "one class only"), id="one row"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        pytest.param(["a", None], ("the column 'label' has 6 rows without a value", "Remove"), id="a hole in a list"),
+        pytest.param({"name": "a"}, ("cannot read", "Name a column of names"), id="a mapping"),
+        pytest.param([["a"]], ("cannot read", "Name a column of names"), id="lists of lists"),
+    ],
+)
+def test_a_label_of_another_kind_is_one_line(
+    label: Any, words: Sequence[str], recipe_file: Callable[..., Path], refused: Refused, tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "rows.jsonl", [{**row, "label": label} for row in sentiment(6)])
+    line = refused("fit", recipe_file(data=str(path)), "-o", tmp_path / "run")
+    assert "data.label" in line
+    assert [word for word in words if word not in line] == []
+
+
+def test_names_are_not_read_as_lists_of_letters(recipe_file: Callable[..., Path], refused: Refused, tmp_path: Path) -> None:
+    task = {"text-classification": {"problem": "multi_label_classification"}}
+    line = refused("fit", recipe_file(task=task), "-o", tmp_path / "run")
+    assert "data.label: multi_label_classification cannot read" in line
 
 
 @pytest.mark.parametrize(("name", "content", "words"), IN_THE_DATA)
@@ -250,7 +295,9 @@ def test_a_folder_that_cannot_be_written_is_refused(recipe_file: Callable[..., P
 ON_A_RUN = [
     pytest.param(["predict", "{none}", "a text"], ("none", "there is no such folder", "Give a run"), id="predict on nothing"),
     pytest.param(["predict", "{empty}", "a text"], ("empty", "has no manifest.json"), id="predict on a folder that is no run"),
-    pytest.param(["predict", "{fitted}", "a text"], ("fitted", "has no bundle yet", "hfrecipes ship"), id="predict without a bundle"),
+    pytest.param(
+        ["predict", "{fitted}", "a text"], ("fitted", "has no bundle yet", "hfrecipes ship"), id="predict without a bundle"
+    ),
     pytest.param(
         ["predict", "{finished}", "a text", "--graph", "int4"], ("has no graph 'int4'", "It has: fp32, int8"), id="unknown graph"
     ),

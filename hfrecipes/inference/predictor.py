@@ -9,7 +9,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import ModelError
@@ -18,9 +20,6 @@ from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
 from hfrecipes.tasks import Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOOK_AHEAD = 2048
 """Texts read ahead of the answers when the texts come from a stream."""
@@ -38,41 +37,59 @@ class Predictor:
     config: Mapping[str, Any]
     tokens: Tokens
     engine: Engine
+    scorer: Engine
     batch_dependent: bool = False
 
     @classmethod
-    def open(cls, path: str | Path, graph: str | None = None, threads: int | None = None) -> Predictor:
+    def open(cls, path: str | Path, graph: str | None = None, threads: int | None = None, **generation: Any) -> Predictor:
         """Open a run folder, a bundle, or a checkpoint.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
-        targets, or `pytorch` for the checkpoint. Raises ModelError where there is none of that name.
+        targets, or `pytorch` for the checkpoint. `generation` changes the task's options of `generate`. Raises ModelError
+        where there is no such folder or graph.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise ModelError(str(path), "there is no such folder", "Give a run, a bundle or a checkpoint")
         if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
-            return cls._checkpoint(folder / "model" if (folder / "recipe.yaml").is_file() else folder)
+            return cls._checkpoint(folder / "model" if (folder / "recipe.yaml").is_file() else folder, generation)
         if (folder / "recipe.yaml").is_file():
             index = folder / "bundles" / "index.json"
             if not index.is_file():
                 raise ModelError(str(path), "has no bundle yet", "Run `hfrecipes ship` on it, or ask for graph='pytorch'")
             target, _, graph = (graph or "").rpartition("/")
             folder = folder / "bundles" / (target or read_json(index)["default"])
-        return cls._bundle(folder, graph or None, threads)
+        return cls._bundle(folder, graph or None, threads, generation)
 
     @classmethod
-    def _bundle(cls, folder: Path, graph: str | None, threads: int | None) -> Predictor:
+    def _bundle(cls, folder: Path, graph: str | None, threads: int | None, generation: Mapping[str, Any]) -> Predictor:
         manifest = opened(folder)
         graphs = manifest["graphs"]
         chosen = graph or manifest["default"]
         if chosen not in graphs:
             raise ModelError(str(folder), f"has no graph '{chosen}'", f"It has: {', '.join(graphs)}")
-        engine = onnx_engine(folder / graphs[chosen]["file"], manifest["providers"], threads)
-        return cls(*open_reader(folder), engine, graphs[chosen]["batch_dependent"])
+        task, config, tokens = open_reader(folder)
+        file, providers = folder / graphs[chosen]["file"], manifest["providers"]
+        if not task.generates:
+            engine = scorer = onnx_engine(file, providers, threads)
+        else:
+            from hfrecipes.inference.generation import OnnxGenerator, generation_engine
+
+            model = OnnxGenerator.open(file, providers, threads)
+            engine = generation_engine(model, folder, {**task.generation, **generation})
+            scorer = onnx_engine(file / "prefill.onnx", providers, threads)
+        return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
 
     @classmethod
-    def _checkpoint(cls, folder: Path) -> Predictor:
-        return cls(*open_reader(folder), torch_engine(load_trained(folder)))
+    def _checkpoint(cls, folder: Path, generation: Mapping[str, Any]) -> Predictor:
+        task, config, tokens = open_reader(folder)
+        model = load_trained(folder)
+        engine = scorer = torch_engine(model)
+        if task.generates:
+            from hfrecipes.inference.generation import generation_engine
+
+            engine = generation_engine(model, folder, {**task.generation, **generation})
+        return cls(task, config, tokens, engine, scorer)
 
     def __call__(self, texts: Any) -> Any:
         """Answers in the order of the texts."""
@@ -97,6 +114,24 @@ class Predictor:
         features = self.task.encode(rows, self.tokens, self.config)
         return self._answers(rows, features, [list(range(len(features)))])
 
+    def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
+        """For each row the negative log-likelihood (in nats, summed) and the number of the tokens that the task's probes ask
+        for; a probe counts for the row in which it begins."""
+        found = [(0.0, 0)] * len(rows)
+        probes = self.task.probes(rows, self.tokens, self.config)
+        for batch in plan([len(probe["input_ids"]) for probe in probes]):
+            chosen = [probes[i] for i in batch]
+            logits = self.scorer(self.task.collate(chosen, self.tokens))["logits"]
+            targets = self.tokens.pad([probe["targets"] for probe in chosen], -100)
+            for probe, line, wanted in zip(chosen, logits, targets, strict=True):
+                at = np.flatnonzero(wanted != -100)
+                rows_of = line[at].astype(np.float64)
+                top = rows_of.max(axis=1, initial=-np.inf)
+                losses = top + np.log(np.exp(rows_of - top[:, None]).sum(axis=1)) - rows_of[np.arange(len(at)), wanted[at]]
+                total, count = found[probe["row"]]
+                found[probe["row"]] = (total + float(losses.sum()), count + len(at))
+        return found
+
     def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
         windows: list[Window] = []
         for batch in batches:
@@ -104,7 +139,7 @@ class Predictor:
             for position, i in enumerate(batch):
                 windows.append(Window(features[i], self._cut(outputs, position, len(features[i]["input_ids"]))))
         gathered = by_row(rows, windows)
-        return [self.task.answer(row, found, self.config) for row, found in zip(rows, gathered, strict=True)]
+        return [self.task.answer(row, found, self.tokens, self.config) for row, found in zip(rows, gathered, strict=True)]
 
     def _cut(self, outputs: Mapping[str, np.ndarray], position: int, length: int) -> dict[str, np.ndarray]:
         """The outputs of one row of a batch, without its padding."""

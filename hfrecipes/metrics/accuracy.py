@@ -11,13 +11,21 @@ from hfrecipes.part import value
 
 @value
 class Accuracy(Metric):
-    """The share of answers that are exactly right (for several labels: all of them)."""
+    """The share of answers that are exactly right (for several labels: all of them).
+
+    Rows whose true label is in `without` do not count, as those that are out of scope in intent detection.
+    """
+
+    without: tuple[str, ...] = ()
 
     @property
     def figure(self) -> str:
-        return "accuracy"
+        return "_".join(["accuracy", *(["without", *self.without] if self.without else [])])
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         from sklearn.metrics import accuracy_score
 
+        if self.without:
+            kept = [(p, r) for p, r in zip(predictions, references, strict=True) if r not in self.without]
+            predictions, references = [p for p, _ in kept], [r for _, r in kept]
         return {self.figure: float(accuracy_score(references, predictions))}

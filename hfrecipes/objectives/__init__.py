@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hfrecipes.family import Family
+    from hfrecipes.tasks import Task
 
 LossFn = Callable[[Any, Mapping[str, Any]], "tuple[Tensor, Any]"]
 """(model, batch) -> (the mean loss over the batch's labelled items, the model's outputs)"""
@@ -22,5 +23,5 @@ class Objective(Part, kind="objectives"):
     """Base of objectives."""
 
     @abstractmethod
-    def bind(self, model: PreTrainedModel, family: Family) -> LossFn:
+    def bind(self, model: PreTrainedModel, family: Family, task: Task) -> LossFn:
         """The loss function for a model. Its loss is a scalar: the mean over the items (rows, or tokens) of one batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfrecipes.folder import Run, opened, read_json, staged
+from hfrecipes.folder import Run, opened, read_json, size, staged
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, agreement
 from hfrecipes.measurement import measure as measured
@@ -27,7 +27,7 @@ def measure(recipe: Recipe, run: Run) -> None:
                 predictor = Predictor.open(run.path, f"{target}/{name}")
                 found = measured(predictor, rows, recipe.metrics(predictor.config))
                 facts = {
-                    "mb": (run.bundles / target / graph["file"]).stat().st_size / 1e6,
+                    "mb": size(run.bundles / target / graph["file"]) / 1e6,
                     "precision": graph["precision"],
                     "split": pytorch["facts"]["split"],
                     "agreement": agreement(found, base),

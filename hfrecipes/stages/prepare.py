@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
 from hfrecipes.data import cut, fingerprint, open_splits, take
-from hfrecipes.errors import DataError
+from hfrecipes.errors import DataError, ModelError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
-from hfrecipes.models import load_config, load_tokenizer, load_tokens
+from hfrecipes.models import load_config, load_tokenizer, load_tokens, save_tokenizer
 from hfrecipes.stages import log, stage
 
 if TYPE_CHECKING:
@@ -27,8 +27,15 @@ def prepare(recipe: Recipe, run: Run) -> None:
     splits = open_splits(recipe.data)
     rows = take(recipe.data, splits, recipe.data.train, roles)
     base = load_config(recipe.model)
-    tokenizer = load_tokenizer(recipe.model)
-    learned = recipe.task.learn(rows, base.to_dict())
+    tokenizer = load_tokenizer(recipe.model, recipe.family)
+    if len(tokenizer) > base.vocab_size:
+        raise ModelError(
+            "model",
+            f"the tokenizer has {len(tokenizer)} tokens and the model embeddings for {base.vocab_size}",
+            "Take the tokenizer that the model was trained with",
+        )
+    special = {"pad_token_id": tokenizer.pad_token_id, "mask_token_id": tokenizer.mask_token_id}
+    learned = {**special, **recipe.task.learn(rows, base.to_dict())}
     config = {**base.to_dict(), **learned}
     if recipe.data.validation in splits:
         train, validation = rows, take(recipe.data, splits, recipe.data.validation, roles)
@@ -41,7 +48,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     print_of_rows = fingerprint(train, validation)
     check_fingerprint(recipe, print_of_rows)
     with staged(run.data) as folder:
-        tokenizer.save_pretrained(folder / "tokenizer")
+        save_tokenizer(tokenizer, folder / "tokenizer")
         tokens = load_tokens(folder / "tokenizer", recipe.task.max_length, config)
         counts = {}
         for name, part in {"train": train, "validation": validation}.items():

@@ -49,8 +49,10 @@ def train(recipe: Recipe, run: Run) -> None:
     lengths = list(splits["validation"]["length"])
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
     splits["validation"] = splits["validation"].select(by_length, keep_in_memory=True)
+    scored = recipe.task.scored_in_training
     metric = recipe.metrics(plain)[0]
-    options = arguments(recipe, run.checkpoints, metric.figure, metric.lower_is_better)
+    options = arguments(recipe, run.checkpoints, *((metric.figure, metric.lower_is_better) if scored else ("loss", True)))
+    options.prediction_loss_only = not scored
 
     size, grouped = grouping(recipe)
     parts = distributed.processes() * options.gradient_accumulation_steps
@@ -59,13 +61,13 @@ def train(recipe: Recipe, run: Run) -> None:
     head = head_for(recipe)
     model = recipe.strategy.prepare(load_model(recipe.model, head, config), recipe.family)
     trainer = RecipeTrainer(
-        recipe.objective.bind(model, recipe.family),
+        recipe.objective.bind(model, recipe.family, recipe.task),
         model=model,
         args=options,
         train_dataset=batches,
         eval_dataset=splits["validation"],
         data_collator=collator(recipe, tokens),
-        compute_metrics=scorer(recipe, plain, splits["validation_rows"], splits["validation"]),
+        compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,
     )
     log.info("training on %s, %d rows a step", describe(options), size * parts)
     trainer.train(resume_from_checkpoint=last(run.checkpoints))
@@ -76,7 +78,7 @@ def train(recipe: Recipe, run: Run) -> None:
             save_trained(
                 folder,
                 recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model)),
-                load_tokenizer(recipe.model),
+                load_tokenizer(recipe.model, recipe.family),
                 recipe.task,
                 head,
             )
@@ -89,7 +91,9 @@ def train(recipe: Recipe, run: Run) -> None:
     distributed.on_main(save)
 
 
-def scorer(recipe: Recipe, config: dict[str, Any], rows: Dataset, features: Dataset) -> Callable[[Any], dict[str, float]]:
+def scorer(
+    recipe: Recipe, tokens: Tokens, config: dict[str, Any], rows: Dataset, features: Dataset
+) -> Callable[[Any], dict[str, float]]:
     """The recipe's metrics over the model's outputs for the windows `features` of `rows`, as the Trainer calls them."""
     task = recipe.task
     asked = list(rows)
@@ -103,7 +107,7 @@ def scorer(recipe: Recipe, config: dict[str, Any], rows: Dataset, features: Data
             length = len(window["input_ids"]) if task.per_token else None
             windows.append(Window(window, {name: array[i][:length] for name, array in named.items()}))
         found = zip(asked, by_row(asked, windows), strict=True)
-        predictions = [task.prediction(task.answer(row, read, config), config) for row, read in found]
+        predictions = [task.prediction(task.answer(row, read, tokens, config), config) for row, read in found]
         return scores(recipe.metrics(config), predictions, references)
 
     return score

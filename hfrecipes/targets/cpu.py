@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hfrecipes.part import value
-from hfrecipes.targets import Graph, Target, quiet, trace
+from hfrecipes.targets import Graph, Target
 
 if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedModel
+
+INT8 = "int8 weights per channel, dynamic activations"
 
 
 @value
 class Cpu(Target):
     """ONNX for ONNX Runtime on any CPU.
 
-    `quantize: dynamic` adds `onnx/model_quantized.onnx`: the weights of all operators, embeddings included, as int8 with one
-    scale a channel; activations are quantized as they come, with one scale over the batch.
+    A model that answers in one pass becomes `onnx/model.onnx`, one that writes text the folder `onnx/fp32` of its graphs with
+    a KV cache. `quantize: dynamic` adds `onnx/model_quantized.onnx` (or `onnx/int8`): the weights of all operators, embeddings
+    included, as int8 with one scale a channel; activations are quantized as they come, with one scale over the batch.
     """
 
     quantize: Literal["dynamic"] | None = "dynamic"
@@ -28,22 +31,29 @@ class Cpu(Target):
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
 
     def export(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
+        (folder / "onnx").mkdir(parents=True)
+        return self._generator(model, samples, folder) if model.can_generate() else self._single(model, samples, folder)
+
+    def _single(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
         import onnx_ir
-        from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-        traced = trace(samples[0])
-        with quiet():
-            program = OnnxExporter().export(model, traced, OnnxConfig(dynamic=True, opset_version=self.opset)).program
-            (folder / "onnx").mkdir(parents=True)
-            onnx_ir.save(program, folder / "onnx/model.onnx")
-            graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
-            if self.quantize == "dynamic":
-                from onnxruntime.quantization import QuantType
+        from hfrecipes.targets._onnx import export_graph, quantized
 
-                options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8)
-                small = OnnxRuntimeQuantizer(options).quantize(program, traced, "onnx")
-                onnx_ir.save(small, folder / "onnx/model_quantized.onnx")
-                graphs["int8"] = Graph(
-                    "onnx/model_quantized.onnx", "int8 weights per channel, dynamic activations", batch_dependent=True
-                )
+        exported = export_graph(model, samples[0], self.opset)
+        onnx_ir.save(exported.program, folder / "onnx/model.onnx")
+        graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
+        if self.quantize == "dynamic":
+            onnx_ir.save(quantized(exported).program, folder / "onnx/model_quantized.onnx")
+            graphs["int8"] = Graph("onnx/model_quantized.onnx", INT8, batch_dependent=True)
+        return graphs
+
+    def _generator(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
+        from hfrecipes.targets._onnx import export_generator, quantized, save_generator
+
+        exported = export_generator(model, samples[0], self.opset)
+        save_generator(exported, folder / "onnx/fp32")
+        graphs = {"fp32": Graph("onnx/fp32", "float32", batch_dependent=False)}
+        if self.quantize == "dynamic":
+            save_generator({name: quantized(part) for name, part in exported.items()}, folder / "onnx/int8")
+            graphs["int8"] = Graph("onnx/int8", INT8, batch_dependent=True)
         return graphs

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import Part
@@ -17,6 +18,7 @@ from hfrecipes.part import Part
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
+    from torch import Tensor
 
     from hfrecipes.data import Column
     from hfrecipes.family import Architecture
@@ -41,7 +43,8 @@ class Task(Part, kind="tasks"):
     `heads` says, for each architecture that can do the task, which of optimum's tasks names its Auto class.
     `columns` are the roles that columns of the data play. `outputs` names the model's outputs that an answer is made from;
     `per_token` says that they have one entry a token. `scored_in_training`: the metrics can be computed from those outputs
-    after every epoch; elsewhere the validation loss decides.
+    after every epoch; elsewhere the validation loss decides. `generates`: an answer is a text that the model writes, under the
+    `generation` options. `by_likelihood`: a model is measured by how likely it finds the rows, not by its answers.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]
@@ -49,7 +52,10 @@ class Task(Part, kind="tasks"):
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
     per_token: ClassVar[bool] = False
     scored_in_training: ClassVar[bool] = True
+    generates: ClassVar[bool] = False
+    by_likelihood: ClassVar[bool] = False
     max_length: int | None = None
+    generation: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +78,22 @@ class Task(Part, kind="tasks"):
         """One batch of padded arrays, of windows or of examples."""
 
     @abstractmethod
-    def answer(self, row: Row, windows: Sequence[Window], config: Mapping[str, Any]) -> Any:
+    def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Any:
         """The answer to one row from all its windows."""
+
+    def sample(self, row: Row) -> Any:
+        """What somebody might ask for, made from a row of the test split: what the speed of answers is measured on."""
+        return row
+
+    def probes(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        """What a model that is measured by likelihood reads of the rows: windows with the `targets` it should predict, a token
+        id for each position, or -100."""
+        raise NotImplementedError(f"{self.name} is not measured by likelihood")
+
+    def loss(self, model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
+        """The loss of a labelled batch (the mean over its labelled items) and the model's outputs."""
+        outputs = model(**batch)
+        return outputs.loss, outputs
 
     @abstractmethod
     def row(self, given: Any) -> Row:

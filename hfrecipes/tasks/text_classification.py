@@ -35,6 +35,9 @@ class Classification:
     score: float
     scores: Mapping[str, float]
 
+    def __str__(self) -> str:
+        return f"{self.score:.4f}\t{', '.join(self.label) if isinstance(self.label, tuple) else self.label}"
+
 
 @value
 class TextClassification(Task):
@@ -67,8 +70,15 @@ class TextClassification(Task):
                 raise DataError("data.label", f"regression needs numbers, not {feature}", "Name a column of numbers")
             return {"problem_type": problem, "num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
         inner = getattr(feature, "feature", feature)
+        if not hasattr(inner, "dtype") or (inner is not feature) != (problem == "multi_label_classification"):
+            raise DataError(
+                "data.label",
+                f"{problem} cannot read {feature}",
+                "Name a column of names, or of lists of names for several labels",
+            )
         seen = rows.unique("label") if problem == "single_label_classification" else sorted({x for r in rows["label"] for x in r})
-        names = list(getattr(inner, "names", None) or map(str, sorted(seen)))
+        numbered = list(getattr(inner, "names", None) or ())
+        names = numbered or [str(x) for x in sorted(seen)]
         if len(names) < 2 or len(seen) < 2:
             raise DataError(
                 "data.label",
@@ -78,16 +88,14 @@ class TextClassification(Task):
         before = [config["id2label"][key] for key in sorted(config.get("id2label", {}), key=int)]
         names = before if sorted(before) == sorted(names) else names
         ids = {name: index for index, name in enumerate(names)}
-        return {"problem_type": problem, "num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": ids}
+        learned = {"problem_type": problem, "num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": ids}
+        return {**learned, "data_labels": numbered}
 
     def stratify(self, config: Mapping[str, Any]) -> str | None:
         return "label" if config["problem_type"] == "single_label_classification" else None
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        if not rows:
-            return []
-        pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
-        encoded = tokens.encode([row["text"] for row in rows], pairs)
+        encoded = tokens.encode([row["text"] for row in rows], [row.get("text_pair") for row in rows])
         return [{**tokens.features(encoding), "row": i} for i, encoding in enumerate(encoded)]
 
     def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
@@ -101,7 +109,7 @@ class TextClassification(Task):
             batch["labels"] = np.array(labels, dtype=np.int64 if isinstance(labels[0], int) else np.float32)
         return batch
 
-    def answer(self, row: Row, windows: Sequence[Window], config: Mapping[str, Any]) -> Classification:
+    def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Classification:
         logits = windows[0].outputs["logits"].astype(np.float64)
         if config["problem_type"] == "regression":
             return Classification(float(logits[0]), float(logits[0]), {"score": float(logits[0])})
@@ -131,9 +139,9 @@ class TextClassification(Task):
             return float(row["label"])
         names = _names(config)
         if config["problem_type"] == "multi_label_classification":
-            given = self._named(row["label"], names)
+            given = self._named(row["label"], config)
             return [int(name in given) for name in names]
-        return self._named([row["label"]], names)[0]
+        return self._named([row["label"]], config)[0]
 
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (Pearson(),) if config["problem_type"] == "regression" else (Accuracy(), F1())
@@ -143,18 +151,19 @@ class TextClassification(Task):
         chosen = tuple(name for name, chance in scores.items() if chance >= self.threshold)
         return Classification(chosen, min((scores[n] for n in chosen), default=1 - max(scores.values())), scores)
 
-    def _named(self, labels: Sequence[Any], names: list[str]) -> list[str]:
+    def _named(self, labels: Sequence[Any], config: Mapping[str, Any]) -> list[str]:
         """Labels by name, whether the data gives names or numbers of a ClassLabel column."""
-        return [names[x] if isinstance(x, int) and str(x) not in names else str(x) for x in labels]
+        numbered = config["data_labels"]
+        return [numbered[x] if numbered else str(x) for x in labels]
 
     def _target(self, label: Any, config: Mapping[str, Any]) -> Any:
         if config["problem_type"] == "regression":
             return float(label)
         names = _names(config)
         if config["problem_type"] == "multi_label_classification":
-            given = set(self._named(label, names))
+            given = set(self._named(label, config))
             return [float(name in given) for name in names]
-        [name] = self._named([label], names)
+        [name] = self._named([label], config)
         if name not in config["label2id"]:
             raise DataError(
                 "data.label",
@@ -167,7 +176,7 @@ class TextClassification(Task):
 def _problem(feature: Any) -> str:
     if hasattr(feature, "feature") or isinstance(feature, list):
         return "multi_label_classification"
-    return "regression" if str(feature.dtype).startswith(("float", "double")) else "single_label_classification"
+    return "regression" if str(getattr(feature, "dtype", "")).startswith(("float", "double")) else "single_label_classification"
 
 
 def _names(config: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,108 @@
+"""Generation: text from a PyTorch model, or from the ONNX graphs of a bundle through the same `generate` of transformers.
+
+An exported generator has the graphs `prefill` and `decode` with a KV cache between them, and an encoder where its
+architecture has one. `OnnxGenerator` looks to transformers like a model, so that greedy search, beams, sampling, stop strings
+and streaming are those of `GenerationMixin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel
+from transformers.exporters import ExportedModel
+
+from hfrecipes.inference.engines import Engine
+
+ENCODER = "encoder"
+"""The folder of the encoder's graph beside the decoder's."""
+
+
+class OnnxEncoder(torch.nn.Module):
+    """The encoder's graph as `generate` calls it."""
+
+    main_input_name = "input_ids"
+
+    def __init__(self, exported: ExportedModel) -> None:
+        super().__init__()
+        self.exported = exported
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> Any:
+        """The hidden states of token ids, both of shape (rows, tokens)."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return self.exported(input_ids=input_ids, attention_mask=mask)
+
+
+class OnnxGenerator(PreTrainedModel, GenerationMixin):
+    """The graphs of a bundle as a model with `generate`."""
+
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+
+    def __init__(self, decoder: ExportedModel, encoder: ExportedModel | None) -> None:
+        super().__init__(decoder.config)
+        self.decoder = decoder
+        self.encoder = OnnxEncoder(encoder) if encoder is not None else None
+        self.place = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+        if decoder.generation_config is not None:
+            self.generation_config = decoder.generation_config
+
+    @classmethod
+    def open(cls, folder: Path, providers: list[str], threads: int | None) -> OnnxGenerator:
+        """The graphs that a target wrote into `folder`."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        parts = [folder, folder / ENCODER] if (folder / ENCODER).is_dir() else [folder]
+        loaded = [ExportedModel.from_pretrained(p, providers=providers, session_options=options) for p in parts]
+        return cls(loaded[0], loaded[1] if len(loaded) == 2 else None)
+
+    def get_encoder(self, *_: Any, **__: Any) -> Any:
+        """The encoder, for `generate`."""
+        return self.encoder
+
+    def can_generate(self) -> bool:  # type: ignore[override]
+        """True: this is what it is for."""
+        return True
+
+    def forward(self, past_key_values: Any = None, attention_mask: torch.Tensor | None = None, **given: Any) -> Any:
+        """One step of `generate`: the whole prompt without a cache, one token with it."""
+        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if self.encoder is None:
+            rows, width = given["input_ids"].shape
+            # `generate` leaves a mask of ones out, and counts positions as the model's own class would.
+            mask = torch.ones(rows, past + width, dtype=torch.long) if attention_mask is None else attention_mask
+            given["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -width:]
+        else:
+            states = given["encoder_outputs"].last_hidden_state
+            mask = torch.ones(states.shape[:2], dtype=torch.long) if attention_mask is None else attention_mask
+        if past:
+            given["past_key_values"] = past_key_values
+        runner = self.decoder.runners["decode" if past else "prefill"]
+        inputs = {name: entry for name, entry in {**given, "attention_mask": mask}.items() if name in runner.metadata.kwargs}
+        return runner(**inputs)
+
+
+def generation_engine(model: Any, folder: Path, options: Mapping[str, Any]) -> Engine:
+    """What turns a batch of prompts into `sequences`: the new tokens of each row, shape (rows, longest), without the prompt.
+
+    `options` go to `generate`: `max_new_tokens`, `num_beams`, `do_sample`, `stop_strings`, `streamer`, …
+    """
+    decoder_only = not model.config.is_encoder_decoder
+    more = {"tokenizer": AutoTokenizer.from_pretrained(folder)} if "stop_strings" in options else {}
+    model.eval()
+
+    def run(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        inputs = {name: torch.from_numpy(batch[name]).to(model.device) for name in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            sequences = model.generate(**inputs, **options, **more)
+        skipped = inputs["input_ids"].shape[1] if decoder_only else 1
+        return {"sequences": sequences[:, skipped:].cpu().numpy()}
+
+    return run

@@ -1,0 +1,88 @@
+"""What all ONNX targets share: a model as graphs, plain or with a KV cache, and the same graphs quantized."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel
+
+PROMPT = 8
+"""Tokens of the rows that a generator is traced with."""
+
+
+def export_graph(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None) -> Any:
+    """A model that answers in one pass as an `ExportedModel` with one graph, dynamic in rows and tokens."""
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    with quiet():
+        return OnnxExporter().export(model, tensors(batch), OnnxConfig(dynamic=True, opset_version=opset))
+
+
+def export_generator(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None) -> dict[str, Any]:
+    """A model that writes text as `ExportedModel`s by folder: the graphs `prefill` and `decode`, and an encoder where it has
+    one."""
+    import torch
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    options = OnnxConfig(dynamic=True, opset_version=opset)
+    every = tensors(batch)
+    prompt = {name: every[name][:3, :PROMPT].contiguous() for name in ("input_ids", "attention_mask")}
+    with quiet():
+        if not model.config.is_encoder_decoder:
+            return {".": OnnxExporter().export_for_generation(model, prompt, options)}
+        # Two tokens to start with: traced with one, the length of the cache would be taken for a constant.
+        start = torch.full((len(prompt["input_ids"]), 2), model.config.decoder_start_token_id)
+        decoder = OnnxExporter().export_for_generation(model, {**prompt, "decoder_input_ids": start}, options)
+        return {".": decoder, "encoder": OnnxExporter().export(model.get_encoder(), prompt, options)}
+
+
+def quantized(exported: Any) -> Any:
+    """The same graphs with the weights of all operators, embeddings included, as int8 with one scale a channel."""
+    from onnxruntime.quantization import QuantType
+    from transformers.exporters import ExportedModel, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+
+    quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8))
+    with quiet():
+        components = {
+            name: dataclasses.replace(component, program=quantizer.quantize(component.program, {}, exported.export_format))
+            for name, component in exported.components.items()
+        }
+    return ExportedModel(components, exported.export_format, exported.config, exported.generation_config)
+
+
+def save_generator(exported: dict[str, Any], folder: Path) -> None:
+    """Write the graphs of a generator below `folder`."""
+    for name, part in exported.items():
+        part.save_pretrained(folder / name)
+
+
+def tensors(batch: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A batch as tensors to trace with. It has two rows at least, since a dimension of 1 would be taken for a constant."""
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the exporters print out of a run's log; what goes wrong is raised."""
+    names = ("torch.onnx", "transformers", "root", "onnxscript", "onnx_ir")
+    before = {name: logging.getLogger(name).level for name in names}
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)

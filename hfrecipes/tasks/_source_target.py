@@ -1,0 +1,111 @@
+"""What summarization, translation and text2text-generation share: a source text in, a target text out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from hfrecipes.data import Column
+from hfrecipes.family import Architecture
+from hfrecipes.part import value
+from hfrecipes.tasks import Features, Row, Task, Window
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hfrecipes.tokens import Tokens
+
+IGNORED = -100
+PLACE = "{source}"
+
+
+def _has_place(template: str) -> str:
+    if template.count(PLACE) != 1:
+        raise ValueError(f"has no place for the text. Write {PLACE} once where the text goes")
+    return template
+
+
+Template = Annotated[str, AfterValidator(_has_place)]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The text that the model wrote."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@value
+class SourceTarget(Task):
+    """Base of tasks that turn a source into a target.
+
+    `template` is what the model reads, with the text at `{source}`. A source that is too long is cut, so that the template
+    stays whole; `max_length` and `max_target_length` count tokens. `generation` goes to transformers' GenerationConfig. A
+    decoder reads template and target in one row and learns from the target alone.
+    """
+
+    template: Template = PLACE
+    max_length: Annotated[int, Field(gt=8)] | None = 512
+    max_target_length: Annotated[int, Field(gt=1)] = 64
+    generation: Mapping[str, Any] = Field(default_factory=dict)
+
+    heads: ClassVar[Mapping[Architecture, str]] = {"decoder": "text-generation", "encoder-decoder": "text2text-generation"}
+    columns: ClassVar[Mapping[str, Column]] = {
+        "source": Column("the text to read", text=True),
+        "target": Column("the text to write, or a list of equally good ones"),
+    }
+    outputs: ClassVar[tuple[str, ...]] = ("sequences",)
+    scored_in_training: ClassVar[bool] = False
+    generates: ClassVar[bool] = True
+
+    def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        room = self._room(tokens, config) - len(tokens.encode([self.template.replace(PLACE, "")])[0].ids)
+        prompts = [self.template.replace(PLACE, tokens.cut(row["source"], max(1, room))) for row in rows]
+        return [{**tokens.features(e), "row": i} for i, e in enumerate(tokens.encode(prompts))]
+
+    def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        read = self.encode(rows, tokens, config)
+        targets = [tokens.cut(self.reference(row, config)[0], self.max_target_length - 1) for row in rows]
+        if config.get("is_encoder_decoder"):
+            written = tokens.encode(targets)
+            return [{**features, "labels": list(e.ids)} for features, e in zip(read, written, strict=True)]
+        end = config["eos_token_id"]
+        found = []
+        for features, target in zip(read, targets, strict=True):
+            ids = [*tokens.tokenizer.encode(target, add_special_tokens=False).ids, end]
+            prompt = features["input_ids"]
+            whole = {"input_ids": [*prompt, *ids], "attention_mask": [1] * (len(prompt) + len(ids))}
+            found.append({**features, **whole, "labels": [IGNORED] * len(prompt) + ids})
+        return found
+
+    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
+        batch = tokens.collate(features)
+        if "labels" in features[0]:
+            batch["labels"] = tokens.pad([f["labels"] for f in features], IGNORED)
+        return batch
+
+    def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
+        return Generated(tokens.text(windows[0].outputs["sequences"]).strip())
+
+    def row(self, given: Any) -> Row:
+        return {"source": given} if isinstance(given, str) else {"source": given["source"]}
+
+    def prediction(self, answer: Generated, config: Mapping[str, Any]) -> str:
+        return answer.text
+
+    def reference(self, row: Row, config: Mapping[str, Any]) -> list[str]:
+        return [row["target"]] if isinstance(row["target"], str) else list(row["target"])
+
+    def _room(self, tokens: Tokens, config: Mapping[str, Any]) -> int:
+        """Tokens that the prompt may have: a decoder's context holds the target too."""
+        return tokens.max_length if config.get("is_encoder_decoder") else tokens.max_length - self.max_target_length

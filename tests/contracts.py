@@ -1,0 +1,54 @@
+"""What the contract tests share: every part of a kind, made with the options that it cannot do without, and tiny inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hfrecipes.part import find, names
+
+
+def every(kind: str) -> list[str]:
+    """The name of every part of a kind, for `parametrize`; there is at least one."""
+    found = names(kind)
+    assert len(found) >= 1, f"no parts of {kind}"
+    return found
+
+
+def make(kind: str, name: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
+    """The part of that name, with its own entry of `options`."""
+    return find(kind, name).choose({name: dict((options or {}).get(name, {}))})
+
+
+def classifier(folder: Path) -> Any:
+    """The tiny checkpoint with a head of two classes; without dropout, so that it answers the same twice."""
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    return model
+
+
+def batch(rows: int = 4) -> dict[str, torch.Tensor]:
+    """Rows of random tokens of several lengths, with labels."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 30, (rows, 8), generator=generator)
+    mask = torch.arange(8)[None, :] < torch.tensor([[8 - i % 4] for i in range(rows)])
+    return {
+        "input_ids": torch.where(mask, ids, 0),
+        "attention_mask": mask.long(),
+        "token_type_ids": torch.zeros_like(ids),
+        "labels": torch.tensor([i % 2 for i in range(rows)]),
+    }
+
+
+def logits(model: Any) -> torch.Tensor:
+    """What a model says about `batch()`, in evaluation."""
+    with torch.inference_mode():
+        found: torch.Tensor = model.eval()(**batch()).logits
+    return found

@@ -1,0 +1,122 @@
+"""Predictor: texts in, answers out, in their order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hfrecipes import Predictor
+from hfrecipes.errors import ModelError
+from hfrecipes.inference.predictor import LOOK_AHEAD
+from tests.conftest import sentiment
+
+ROWS = sentiment(40, start=500)
+TEXTS = [row["text"] for row in ROWS]
+
+
+@pytest.fixture(scope="module")
+def predictor(finished: Path) -> Predictor:
+    """The fp32 graph of the finished run, whose answers do not depend on the batch."""
+    return Predictor.open(finished, "fp32", threads=1)
+
+
+def test_answers_come_in_the_order_of_the_texts(predictor: Predictor) -> None:
+    assert [answer.label for answer in predictor(TEXTS)] == [row["label"] for row in ROWS]
+
+
+def test_a_single_text_gives_a_single_answer(predictor: Predictor) -> None:
+    answer = predictor("the film was good")
+    assert answer.label == "positive"
+    assert answer.score == max(answer.scores.values())
+    assert sum(answer.scores.values()) == pytest.approx(1.0)
+
+
+def test_the_same_answer_is_given_alone_in_a_list_and_in_a_stream(predictor: Predictor) -> None:
+    alone = [predictor(text).scores["positive"] for text in TEXTS]
+    assert [answer.scores["positive"] for answer in predictor(TEXTS)] == pytest.approx(alone, abs=1e-5)
+    assert [answer.scores["positive"] for answer in predictor(iter(TEXTS))] == pytest.approx(alone, abs=1e-5)
+
+
+def test_the_served_graph_answers_a_text_the_same_whatever_it_comes_with(finished: Path) -> None:
+    served = Predictor.open(finished)
+    assert served.batch_dependent
+    together = {text: answer.label for text, answer in zip(TEXTS, served(TEXTS), strict=True)}
+    assert {text: served(text).label for text in TEXTS} == together
+
+
+def test_a_stream_is_read_a_window_ahead_and_no_further(predictor: Predictor) -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield "good film"
+
+    answers = predictor(endless())
+    assert read == 0
+    assert next(answers).label == "positive"
+    assert read == LOOK_AHEAD
+
+
+def test_nothing_gives_nothing(predictor: Predictor) -> None:
+    assert predictor([]) == []
+    assert predictor(()) == []
+    assert list(predictor(iter([]))) == []
+
+
+def test_a_mapping_is_its_columns_and_a_pair_is_two_texts(predictor: Predictor) -> None:
+    assert predictor({"text": "good film", "label": "unused"}) == predictor("good film")
+    assert predictor([("good film", "it was great")]) == predictor([{"text": "good film", "text_pair": "it was great"}])
+    assert predictor([("good film", "bad end")])[0].scores != predictor(["good film"])[0].scores
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\U0001f600" * 50, "good " * 1000, "zzz unknown"])
+def test_any_text_has_an_answer(text: str, predictor: Predictor) -> None:
+    assert predictor(text).label in ("negative", "positive")
+
+
+def test_a_bundle_a_run_and_a_checkpoint_answer_the_same(finished: Path) -> None:
+    base = Predictor.open(finished, "pytorch")(TEXTS)
+    opened = [
+        Predictor.open(finished / "model"),
+        Predictor.open(finished / "bundles/cpu", "fp32"),
+        Predictor.open(finished, "cpu/fp32"),
+    ]
+    assert len(opened) == 3
+    for predictor in opened:
+        answers = predictor(TEXTS)
+        assert [a.label for a in answers] == [a.label for a in base]
+        assert [a.score for a in answers] == pytest.approx([a.score for a in base], abs=1e-4)
+
+
+def test_the_default_graph_is_the_one_to_serve(finished: Path) -> None:
+    served, named = Predictor.open(finished)(TEXTS), Predictor.open(finished, "cpu/int8")(TEXTS)
+    assert served == named
+
+
+def test_a_bundle_that_was_cut_short_is_refused(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    bundle = Path(shutil.copytree(finished / "bundles/cpu", tmp_path / "cpu"))
+    whole = (bundle / "onnx/model.onnx").read_bytes()
+    (bundle / "onnx/model.onnx").write_bytes(whole[:-1])
+    with pytest.raises(ModelError, match="is not the file that its manifest names"):
+        Predictor.open(bundle)
+
+
+def test_a_new_process_answers_without_torch_and_transformers(finished: Path) -> None:
+    program = (
+        "import json, sys\n"
+        "from hfrecipes import Predictor\n"
+        f"answer = Predictor.open({str(finished)!r})('the film was good')\n"
+        "heavy = [name for name in ('torch', 'transformers', 'datasets', 'sklearn', 'optimum') if name in sys.modules]\n"
+        "print(json.dumps([answer.label, heavy, 'onnxruntime' in sys.modules]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == ["positive", [], True]
