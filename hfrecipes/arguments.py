@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hfrecipes.recipe import Recipe
 
-OURS = ("output_dir", "remove_unused_columns", "length_column_name")
+OURS = ("output_dir", "remove_unused_columns", "label_names", "length_column_name")
 """Arguments that the run decides, not the recipe."""
 STRATEGIES = ("group_by_length", "random")
 """Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
@@ -81,6 +81,7 @@ def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> Trainin
     fixed: dict[str, Any] = {
         "output_dir": str(folder),
         "remove_unused_columns": False,
+        "label_names": ["labels"],
         "train_sampling_strategy": "sequential",
         "per_device_train_batch_size": 1,
     }

@@ -46,7 +46,7 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
 
     def __init__(self, decoder: ExportedModel, encoder: ExportedModel | None) -> None:
         super().__init__(decoder.config)
-        self.decoder = decoder
+        self.graphs = decoder
         self.encoder = OnnxEncoder(encoder) if encoder is not None else None
         self.place = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
         if decoder.generation_config is not None:
@@ -71,22 +71,30 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         """True: this is what it is for."""
         return True
 
-    def forward(self, past_key_values: Any = None, attention_mask: torch.Tensor | None = None, **given: Any) -> Any:
-        """One step of `generate`: the whole prompt without a cache, one token with it."""
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        decoder_input_ids: torch.Tensor | None = None,
+        encoder_outputs: Any = None,
+        **_: Any,
+    ) -> Any:
+        """One step of `generate` (which reads this signature): the whole prompt without a cache, one token with it."""
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
-        if self.encoder is None:
-            rows, width = given["input_ids"].shape
-            # `generate` leaves a mask of ones out, and counts positions as the model's own class would.
-            mask = torch.ones(rows, past + width, dtype=torch.long) if attention_mask is None else attention_mask
-            given["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -width:]
-        else:
-            states = given["encoder_outputs"].last_hidden_state
-            mask = torch.ones(states.shape[:2], dtype=torch.long) if attention_mask is None else attention_mask
+        read = input_ids if encoder_outputs is None else encoder_outputs.last_hidden_state
+        if attention_mask is None:  # `generate` leaves a mask of ones out; the graphs need it
+            length = past + read.shape[1] if encoder_outputs is None else read.shape[1]  # type: ignore[union-attr]
+            attention_mask = torch.ones(len(read), length, dtype=torch.long)  # type: ignore[arg-type]
+        given = {"input_ids": input_ids, "decoder_input_ids": decoder_input_ids, "encoder_outputs": encoder_outputs}
+        if input_ids is not None:
+            given["position_ids"] = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         if past:
             given["past_key_values"] = past_key_values
-        runner = self.decoder.runners["decode" if past else "prefill"]
-        inputs = {name: entry for name, entry in {**given, "attention_mask": mask}.items() if name in runner.metadata.kwargs}
-        return runner(**inputs)
+        runner = self.graphs.runners["decode" if past else "prefill"]
+        given["attention_mask"] = attention_mask
+        return runner(**{name: entry for name, entry in given.items() if name in runner.metadata.kwargs})
 
 
 def generation_engine(model: Any, folder: Path, options: Mapping[str, Any]) -> Engine:

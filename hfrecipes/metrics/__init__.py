@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 
 class Metric(Part, kind="metrics"):
-    """Base of metrics. Higher is better for all of them unless `lower_is_better`."""
+    """Base of metrics. Higher is better for all of them unless `lower_is_better`.
+
+    `wants` is the form of an answer that the metric reads: its `label` (what the task gives as the answer), or the `scores`
+    of all labels, as a mapping.
+    """
 
     lower_is_better: ClassVar[bool] = False
+    wants: ClassVar[str] = "label"
 
     @property
     @abstractmethod
@@ -35,10 +40,10 @@ class Metric(Part, kind="metrics"):
 
         class Wrapped(evaluate.Metric):
             def _info(self) -> evaluate.MetricInfo:
-                features = [
-                    datasets.Features({"predictions": d, "references": d})
-                    for d in (datasets.Value("string"), datasets.Sequence(datasets.Value("int64")), datasets.Value("float64"))
-                ]
+                text, number = datasets.Value("string"), datasets.Value("float64")
+                texts, marks = datasets.Sequence(text), datasets.Sequence(datasets.Value("int64"))
+                forms = [(text, text), (text, texts), (texts, texts), (marks, marks), (number, number), (datasets.Json(), text)]
+                features = [datasets.Features({"predictions": p, "references": r}) for p, r in forms]
                 return evaluate.MetricInfo(description=outer.__doc__, citation="", inputs_description="", features=features)
 
             def _compute(self, predictions: Any, references: Any) -> dict[str, float]:

@@ -44,7 +44,8 @@ def _write(recipe: Recipe, run: Run) -> None:
     write_json(run.report_file, values)
     plots = [draw_loss(read_json(run.model / "history.json"), run.path / "loss.png")]
     served = next(c for c in candidates if c["name"] == values.get("served", "pytorch"))
-    plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
+    if not (recipe.task.generates or recipe.task.by_likelihood):
+        plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
     deciding = next(iter(candidates[0]["facts"]["scores"]))
     plots.append(draw_frontier(values["candidates"], deciding, run.path / "frontier.png"))
     write_text(run.path / "report.md", _markdown(Report(run.report_file, values), [plot for plot in plots if plot]))

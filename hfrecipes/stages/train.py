@@ -68,16 +68,20 @@ def train(recipe: Recipe, run: Run) -> None:
         eval_dataset=splits["validation"],
         data_collator=collator(recipe, tokens),
         compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,
+        preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],
     )
     log.info("training on %s, %d rows a step", describe(options), size * parts)
     trainer.train(resume_from_checkpoint=last(run.checkpoints))
     final = trainer.evaluate()
 
     def save() -> None:
+        trained = recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model))
+        if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
+            trained.config.use_cache = trained.generation_config.use_cache = True
         with staged(run.model) as folder:
             save_trained(
                 folder,
-                recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model)),
+                trained,
                 load_tokenizer(recipe.model, recipe.family),
                 recipe.task,
                 head,
@@ -100,8 +104,7 @@ def scorer(
     references = [task.reference(row, config) for row in asked]
 
     def score(outputs: Any) -> dict[str, float]:
-        arrays = outputs.predictions if isinstance(outputs.predictions, tuple) else (outputs.predictions,)
-        named = dict(zip(task.outputs, arrays, strict=True))
+        named = dict(zip(task.outputs, outputs.predictions, strict=True))
         windows = []
         for i, window in enumerate(features):
             length = len(window["input_ids"]) if task.per_token else None
@@ -111,6 +114,11 @@ def scorer(
         return scores(recipe.metrics(config), predictions, references)
 
     return score
+
+
+def as_tuple(outputs: Any) -> tuple[Any, ...]:
+    """The model's outputs as the Trainer hands them on: one tensor alone, or several in the order of the model's own."""
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def last(checkpoints: Path) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.benchmarks.goals import Goal
 
-ROUNDS, STEPS, EPOCHS = 3, 40, 5
+ROUNDS, STEPS, EPOCHS = 3, 40, 6
 OURS = """
 import json, sys, time
 from hfrecipes import Recipe, fit

@@ -27,7 +27,8 @@ def main(epochs: float, steps: int, out: str) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(model_path, num_labels=len(names))
     arguments = TrainingArguments(
         output_dir=out,
-        learning_rate=2e-4,
+        learning_rate=3e-4,
+        warmup_steps=0.1,
         num_train_epochs=epochs,
         max_steps=steps,
         per_device_train_batch_size=32,

@@ -1,0 +1,42 @@
+"""rouge: the words and runs of words that a summary shares with a reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from hfrecipes.metrics import Metric
+from hfrecipes.metrics._references import accepted
+from hfrecipes.part import value
+
+KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+
+
+@value
+class Rouge(Metric):
+    """ROUGE F-measures of summaries: shared words, pairs of words, longest common subsequences (Lin 2004), by rouge-score.
+
+    A row counts with its best reference by each figure; the figures are means over rows. `which` is the figure that counts.
+    `stemmer` cuts English endings off. Words are made of the letters a to z and digits: other scripts score 0.
+    """
+
+    which: Literal["rouge1", "rouge2", "rougeL", "rougeLsum"] = "rougeL"
+    stemmer: bool = True
+
+    @property
+    def figure(self) -> str:
+        return self.which
+
+    def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        scorer = RougeScorer(list(KINDS), use_stemmer=self.stemmer)
+        pairs = zip(predictions, references, strict=True)
+        rows = [scorer.score_multi([*map(_lines, accepted(reference))], _lines(said)) for said, reference in pairs]
+        return {kind: float(sum(row[kind].fmeasure for row in rows) / len(rows)) for kind in dict.fromkeys((self.which, *KINDS))}
+
+
+def _lines(text: str) -> str:
+    """A sentence a line, as rougeLsum wants it; a text that has lines keeps them."""
+    return text if "\n" in text else re.sub(r"(?<=[.!?]) ", "\n", text)
