@@ -66,10 +66,16 @@ def save_generator(exported: dict[str, Any], folder: Path) -> None:
 
 
 def tensors(batch: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A batch as tensors to trace with. It has two rows at least, since a dimension of 1 would be taken for a constant."""
+    """A batch as tensors to trace with.
+
+    It has two rows at least, since a dimension of 1 would be taken for a constant, and its first row is masked at the end and
+    at the start: traced with a mask of ones, masking would be taken for needless and padding would count.
+    """
     import torch
 
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
+    found = {name: torch.from_numpy(array.copy()) for name, array in batch.items()}
+    found["attention_mask"][0, [0, -1]] = 0
+    return found
 
 
 @contextlib.contextmanager
