@@ -39,9 +39,12 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
     task, config = predictor.task, predictor.config
     if task.by_likelihood:
         found = {"served": [list(pair) for pair in predictor.likelihood(rows)]}
+        forms: dict[str, list[Any]] = {"label": found["served"]}
     else:
-        found = {"served": _predictions(predictor, predictor.answer([task.row(row) for row in rows]))}
-    reached = scores(metrics, found["served"], [task.reference(row, config) for row in rows])
+        answers = predictor.answer([task.row(row) for row in rows])
+        found = {"served": _predictions(predictor, answers)}
+        forms = task.forms(answers, config, metrics)
+    reached = scores(metrics, forms, [task.reference(row, config) for row in rows])
     asked = [task.row(task.sample(row)) for row in rows[: WRITTEN if task.generates else None]]
     order = sorted(range(len(asked)), key=lambda i: len(str(asked[i])))
     half = len(order) // 2

@@ -13,6 +13,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from abc import ABC
 from collections.abc import Callable, Mapping
@@ -155,7 +156,7 @@ def summary(kind: str, name: str) -> str:
         n for n in tree.body if isinstance(n, ast.ClassDef) and any(getattr(d, "id", "") == "value" for d in n.decorator_list)
     )
     paragraph = (ast.get_docstring(leaf) or "").partition("\n\n")[0].replace("\n", " ")
-    return paragraph.partition(". ")[0].rstrip(".") + "."
+    return re.split(r"(?<!et al)\. ", paragraph)[0].rstrip(".") + "."
 
 
 def find(kind: str, name: str) -> type[Part]:

@@ -38,7 +38,7 @@ def test_the_python_compiles() -> None:
 
 
 def test_the_map_names_what_is_there() -> None:
-    [text] = [block for block in re.findall(r"```\n(hfrecipes/.*?)```", README, flags=re.DOTALL)]
+    [text] = re.findall(r"```\n(hfrecipes/.*?)```", README, flags=re.DOTALL)
     mapped = [name for line in text.splitlines()[1:] for name in re.split(r"\s{2,}", line.strip())[0].split()]
     assert len(mapped) >= 15
     assert [name for name in mapped if not (ROOT / "hfrecipes" / name).exists()] == []

@@ -22,6 +22,7 @@ from tests.contracts import classifier
 CONFIG = {
     "problem_type": "single_label_classification",
     "id2label": {0: "negative", 1: "positive"},
+    "data_labels": [],
     "label2id": {"negative": 0, "positive": 1},
 }
 RATE = 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import Part
@@ -52,6 +52,6 @@ class Metric(Part, kind="metrics"):
         return Wrapped()
 
 
-def scores(metrics: Sequence[Metric], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-    """The figures of several metrics in their order."""
-    return {key: float(figure) for metric in metrics for key, figure in metric.score(predictions, references).items()}
+def scores(metrics: Sequence[Metric], forms: Mapping[str, Sequence[Any]], references: Sequence[Any]) -> dict[str, float]:
+    """The figures of several metrics in their order; `forms` holds the answers in each form that a metric wants."""
+    return {key: float(figure) for m in metrics for key, figure in m.score(forms[m.wants], references).items()}

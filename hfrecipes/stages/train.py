@@ -101,6 +101,7 @@ def scorer(
     """The recipe's metrics over the model's outputs for the windows `features` of `rows`, as the Trainer calls them."""
     task = recipe.task
     asked = list(rows)
+    metrics = recipe.metrics(config)
     references = [task.reference(row, config) for row in asked]
 
     def score(outputs: Any) -> dict[str, float]:
@@ -110,8 +111,8 @@ def scorer(
             length = len(window["input_ids"]) if task.per_token else None
             windows.append(Window(window, {name: array[i][:length] for name, array in named.items()}))
         found = zip(asked, by_row(asked, windows), strict=True)
-        predictions = [task.prediction(task.answer(row, read, tokens, config), config) for row, read in found]
-        return scores(recipe.metrics(config), predictions, references)
+        answers = [task.answer(row, read, tokens, config) for row, read in found]
+        return scores(metrics, task.forms(answers, config, metrics), references)
 
     return score
 

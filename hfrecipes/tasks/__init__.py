@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfrecipes.errors import RecipeError
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ class Task(Part, kind="tasks"):
     @abstractmethod
     def prediction(self, answer: Any, config: Mapping[str, Any]) -> Any:
         """An answer as the metrics want it: plain JSON values."""
+
+    def forms(self, answers: Sequence[Any], config: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, list[Any]]:
+        """Answers in each form that one of the metrics wants. Raises RecipeError where the answers have none of that form."""
+        return {wants: [self.form(answer, config, wants) for answer in answers] for wants in {metric.wants for metric in metrics}}
+
+    def form(self, answer: Any, config: Mapping[str, Any], wants: str) -> Any:
+        """An answer as one kind of metric wants it: `label` is the `prediction`."""
+        if wants != "label":
+            raise RecipeError("evaluate", f"{self.name} has no {wants} of labels to measure", "Take a metric that reads answers")
+        return self.prediction(answer, config)
 
     @abstractmethod
     def reference(self, row: Row, config: Mapping[str, Any]) -> Any:

@@ -134,6 +134,9 @@ class TextClassification(Task):
             return [int(name in answer.label) for name in _names(config)]
         return answer.label
 
+    def form(self, answer: Classification, config: Mapping[str, Any], wants: str) -> Any:
+        return dict(answer.scores) if wants == "scores" else super().form(answer, config, wants)
+
     def reference(self, row: Row, config: Mapping[str, Any]) -> Any:
         if config["problem_type"] == "regression":
             return float(row["label"])

@@ -25,8 +25,28 @@ class Share(evaluate.Metric):
 '''
 LABELS = (["a", "b", "c", "a", "b"], ["a", "b", "a", "a", "c"])
 NUMBERS = ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 4.0, 3.0, 5.0])
-EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {"pearson": NUMBERS}
+SCORES = ([{"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}, {"a": 0.4, "b": 0.6}], [{"a": 0.9, "b": 0.1}] * 3)
+TEXTS = (["a short text of six words", "and one more text here"], ["a short text of words", "and more text here"])
+EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = {
+    "bleu": TEXTS,
+    "chrf": TEXTS,
+    "entity_f1": ([["B-A", "I-A", "O"], ["O", "B-B"]], [["B-A", "O", "O"], ["O", "B-B"]]),
+    "pearson": NUMBERS,
+    "spearman": NUMBERS,
+}
 """True answers and partly wrong ones, of the metrics that are not about labels."""
+READ: dict[str, tuple[list[Any], list[Any], list[Any]]] = {
+    "auroc": (["a", "b", "b"], *SCORES),
+    "perplexity": (["x", "y"], [[1.0, 3], [2.0, 2]], [[2.0, 3], [2.0, 2]]),
+}
+"""True answers, right predictions and wrong ones, where a prediction has another form than the true answer."""
+MOST = {"bleu": 100.0, "chrf": 100.0}
+
+
+def example(metric: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """True answers, predictions that are right, and some that are wrong."""
+    true, wrong = EXAMPLES.get(metric.name, LABELS)
+    return READ.get(metric.name, (true, true, wrong))
 
 
 @pytest.fixture
@@ -40,15 +60,15 @@ def metric(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("metric", every("metrics"), indirect=True)
 def test_a_metric_is_one_when_all_is_right_and_worse_when_something_is_wrong(metric: Any) -> None:
-    true, wrong = EXAMPLES.get(metric.name, LABELS)
-    perfect, worse = (metric.score(said, true)[metric.figure] for said in (true, wrong))
+    true, right, wrong = example(metric)
+    perfect, worse = (metric.score(said, true)[metric.figure] for said in (right, wrong))
     if metric.lower_is_better:
         assert perfect < worse
     else:
-        assert worse < perfect == pytest.approx(1.0)
+        assert worse < perfect == pytest.approx(MOST.get(metric.name, 1.0))
 
 
 @pytest.mark.parametrize("metric", every("metrics"), indirect=True)
 def test_a_metric_as_evaluate_gives_the_same_figures(metric: Any) -> None:
-    true, wrong = EXAMPLES.get(metric.name, LABELS)
+    true, _, wrong = example(metric)
     assert metric.as_evaluate().compute(predictions=wrong, references=true) == pytest.approx(metric.score(wrong, true))

@@ -24,7 +24,7 @@ def test_options_reach_the_script_and_the_named_figure_is_taken(tmp_path: Path) 
 def test_the_figures_of_several_metrics_keep_their_order(tmp_path: Path) -> None:
     (tmp_path / "share.py").write_text(SCRIPT, "utf-8")
     metrics: list[Metric] = [Module(path=str(tmp_path / "share.py"), result="share"), Accuracy()]
-    found = scores(metrics, ["a", "b"], ["a", "c"])
+    found = scores(metrics, {"label": ["a", "b"]}, ["a", "c"])
     assert list(found.items()) == [("share", 0.5), ("accuracy", 0.5)]
     assert [metric.figure for metric in metrics] == list(found)
 
