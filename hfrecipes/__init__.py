@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from hfrecipes.folder import Run
     from hfrecipes.inference.predictor import Predictor
     from hfrecipes.models import Model
-    from hfrecipes.pipeline import fit, run, ship
+    from hfrecipes.plugins.pipelines import pipeline, register
     from hfrecipes.recipe import Recipe
     from hfrecipes.recipes.bert import BertRecipe
     from hfrecipes.recipes.gpt import GptRecipe
     from hfrecipes.recipes.t5 import T5Recipe
     from hfrecipes.report import Report
+    from hfrecipes.verbs import fit, run, ship
 
 __version__ = "0.1.0"
 
@@ -32,9 +33,11 @@ _HOMES = {
     "Report": "report",
     "Run": "folder",
     "T5Recipe": "recipes.t5",
-    "fit": "pipeline",
-    "run": "pipeline",
-    "ship": "pipeline",
+    "fit": "verbs",
+    "pipeline": "plugins.pipelines",
+    "register": "plugins.pipelines",
+    "run": "verbs",
+    "ship": "verbs",
 }
 
 __all__ = [
@@ -49,6 +52,8 @@ __all__ = [
     "T5Recipe",
     "__version__",
     "fit",
+    "pipeline",
+    "register",
     "run",
     "ship",
 ]

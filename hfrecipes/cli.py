@@ -38,30 +38,30 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 @app.command()
 def run(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
     """Fit and ship: from the data to a checked bundle."""
-    from hfrecipes import pipeline
+    from hfrecipes import verbs
 
     loaded = _load(recipe, overrides)
     folder = out or Path("runs") / recipe.stem
-    _finish(lambda: pipeline.run(loaded, folder), folder)
+    _finish(lambda: verbs.run(loaded, folder), folder)
 
 
 @app.command()
 def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
     """Train and evaluate."""
-    from hfrecipes import pipeline
+    from hfrecipes import verbs
     from hfrecipes.report import Report
 
     folder = out or Path("runs") / recipe.stem
-    _finish(lambda: Report.load(pipeline.fit(_load(recipe, overrides), folder).path), folder)
+    _finish(lambda: Report.load(verbs.fit(_load(recipe, overrides), folder).path), folder)
 
 
 @app.command()
 def ship(run: RunFolder) -> None:
     """Export, measure and check a run that was fitted."""
-    from hfrecipes import pipeline
+    from hfrecipes import verbs
     from hfrecipes.folder import Run
 
-    _finish(lambda: pipeline.ship(Run.open(run)), run)
+    _finish(lambda: verbs.ship(Run.open(run)), run)
 
 
 @app.command()
@@ -172,7 +172,7 @@ def _load(path: Path, overrides: Sequence[str] | None) -> Recipe:
 
 
 def _finish(work: Any, folder: Path) -> None:
-    """Do the work of a pipeline, and print its table also when a check refuses."""
+    """Do the work of a verb, and print its table also when a check refuses."""
     from hfrecipes.errors import CheckFailed
     from hfrecipes.report import Report
 

@@ -19,6 +19,7 @@ from hfrecipes.errors import ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 CHARACTERS_PER_TOKEN = 40
@@ -53,20 +54,32 @@ class Tokens:
             )
         options = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        lengths = [n for n in (max_length, options.get("model_max_length"), positions) if n]
-        limit = int(min(lengths, default=512))
-        tokenizer.enable_truncation(limit)
-        given = {
-            key: entry["content"] if isinstance(entry, dict) else entry
-            for key, entry in options.items()
-            if key.endswith("_token")
+        return cls._bounded(tokenizer, options, str(folder), (max_length, positions))
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, max_length: int | None, positions: int | None) -> Tokens:
+        """A copy of a fast tokenizer of transformers."""
+        from tokenizers import Tokenizer
+
+        options = {
+            **tokenizer.special_tokens_map,
+            "model_max_length": tokenizer.model_max_length,
+            "padding_side": tokenizer.padding_side,
         }
-        pad_id = tokenizer.token_to_id(given["pad_token"]) if given.get("pad_token") else None
+        options["model_input_names"] = tokenizer.model_input_names
+        copied = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        return cls._bounded(copied, options, tokenizer.name_or_path, (max_length, positions))
+
+    @classmethod
+    def _bounded(cls, tokenizer: Tokenizer, options: Mapping[str, Any], where: str, lengths: Sequence[int | None]) -> Tokens:
+        tokenizer.no_padding()
+        limit = int(min((n for n in (*lengths, options.get("model_max_length")) if n), default=512))
+        named = {key: entry for key, entry in options.items() if key.endswith("_token") and entry is not None}
+        given = {key: entry["content"] if isinstance(entry, dict) else str(entry) for key, entry in named.items()}
+        pad_id = tokenizer.token_to_id(given["pad_token"]) if "pad_token" in given else None
         if pad_id is None:
-            raise ModelError(
-                str(folder), "its tokenizer has no pad token", "Name one of its tokens: `model: {path: …, pad_token: '[PAD]'}`"
-            )
+            instead = "Name one of its tokens: `model: {path: …, pad_token: '[PAD]'}`"
+            raise ModelError(where, "its tokenizer has no pad token", instead)
         inputs = tuple(options.get("model_input_names") or ("input_ids", "token_type_ids", "attention_mask"))
         return cls(tokenizer, limit, pad_id, options.get("padding_side", "right"), inputs, given)
 

@@ -124,12 +124,12 @@ def recipe_file(values: dict[str, Any], tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def finished(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of the tiny recipe with all stages done. Read it, never change it."""
-    from hfrecipes import pipeline
+    from hfrecipes import verbs
     from hfrecipes.config import build
     from hfrecipes.recipe import Recipe
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    pipeline.run(build(Recipe, values), folder)
+    verbs.run(build(Recipe, values), folder)
     return folder
 
 

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from hfrecipes import Predictor, Recipe, Report, pipeline
+from hfrecipes import Predictor, Recipe, Report, verbs
 from hfrecipes.folder import listing, opened, read_json
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +30,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
         return ROOT / "runs/banking77", 0.92
     folder = tmp_path_factory.mktemp("demo") / "banking77"
     changes = [f"data.path={ROOT / 'examples/data/banking77'}", "train.num_train_epochs=1", "check=[parity]"]
-    pipeline.run(Recipe.load(RECIPE, changes), folder)
+    verbs.run(Recipe.load(RECIPE, changes), folder)
     return folder, 0.7
 
 

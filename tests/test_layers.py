@@ -20,7 +20,7 @@ LAYERS = (
     ("checkpoint", "recipe", "inference"),
     ("recipes", "arguments", "measurement"),
     ("stages",),
-    ("pipeline",),
+    ("verbs", "plugins"),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

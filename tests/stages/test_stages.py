@@ -158,13 +158,13 @@ def test_work_for_the_main_process_alone_gives_its_result() -> None:
 def test_a_finished_run_that_is_run_again_changes_nothing_but_the_report(
     values: dict[str, Any], finished: Path, tmp_path: Path
 ) -> None:
-    from hfrecipes import pipeline
+    from hfrecipes import verbs
 
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     records = {file.name: file.read_bytes() for file in (run / "stages").glob("*.json")}
     recipe = (run / "recipe.yaml").read_text()
     assert len(records) == 7
-    pipeline.run(build(Recipe, values), run)
+    verbs.run(build(Recipe, values), run)
     assert {file.name: file.read_bytes() for file in (run / "stages").glob("*.json")} == records
     assert (run / "recipe.yaml").read_text() == recipe
     assert "fingerprint: " in recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hfrecipes import Predictor, Report, pipeline
+from hfrecipes import Predictor, Report, verbs
 from hfrecipes.config import build
 from hfrecipes.part import names
 from hfrecipes.recipe import Recipe
@@ -93,7 +93,7 @@ def test_a_task_trains_exports_and_answers_the_same_everywhere(
             "export": ["cpu"],
         },
     )
-    report = pipeline.run(recipe, tmp_path / "run")
+    report = verbs.run(recipe, tmp_path / "run")
     assert [c.name for c in report.frontier] == ["pytorch", "cpu/fp32", "cpu/int8"]
     figures = {c["name"]: c for c in Report.load(tmp_path / "run").values["candidates"]}
     assert figures["cpu/fp32"]["agreement"] == dict.fromkeys(figures["cpu/fp32"]["agreement"], 1.0)

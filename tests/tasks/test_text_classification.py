@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
-from hfrecipes import Predictor, Report, pipeline
+from hfrecipes import Predictor, Report, verbs
 from hfrecipes.errors import DataError
 from hfrecipes.folder import read_json
 from hfrecipes.metrics.pearson import Pearson
@@ -148,7 +148,7 @@ def fitted(recipe_file: Callable[..., Path], out: Path, data: Any, **changes: An
     """A run without an export."""
     train = {"learning_rate": 5e-3, "num_train_epochs": 10, "per_device_train_batch_size": 8, "bf16": False}
     recipe = Recipe.load(recipe_file(data=data, train=train, export=None, check=None, **changes))
-    return Report.load(pipeline.fit(recipe, out).path)
+    return Report.load(verbs.fit(recipe, out).path)
 
 
 def test_a_run_of_several_labels(recipe_file: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hfrecipes import BertRecipe, Data, Report, fit, pipeline
+from hfrecipes import BertRecipe, Data, Report, fit, verbs
 from hfrecipes.config import build
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
@@ -58,7 +58,7 @@ def test_a_run_reports_every_candidate_as_measured(finished: Path) -> None:
 def test_a_second_run_skips_every_stage(finished: Path, values: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "hfrecipes")
     before = {name: read_json(finished / f"stages/{name}.json") for name in STAGES}
-    pipeline.run(build(Recipe, values), finished)
+    verbs.run(build(Recipe, values), finished)
     assert caplog.text.count("nothing has changed, skipped") == len(STAGES)
     assert before == {name: read_json(finished / f"stages/{name}.json") for name in STAGES}
 
@@ -109,11 +109,11 @@ def test_a_failed_check_leaves_the_report_and_is_judged_again_without_training(
     run = shutil.copytree(finished, tmp_path / "run")
     strict = build(Recipe, {**values, "check": [{"size": {"max_mb": 0.001}}]})
     with pytest.raises(CheckFailed, match=r"not released\. size: .* MB"):
-        pipeline.run(strict, run)
+        verbs.run(strict, run)
     report = Report.load(run)
     assert not report.passed
     assert "**failed**" in (run / "report.md").read_text("utf-8")
-    assert pipeline.run(build(Recipe, values), run).passed
+    assert verbs.run(build(Recipe, values), run).passed
 
 
 def test_a_recipe_made_in_python_is_the_one_of_the_yaml(values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Pipeline: the order of the stages. State lives in the run folder, so each can be stopped, repeated and inspected."""
+"""Verbs: fit, ship and run, the order of the stages. State lives in the run folder: each can be stopped and repeated."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Hooks into the ecosystem. Each works without a recipe of ours."""
