@@ -101,6 +101,14 @@ def show(recipe: RecipeFile, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def table(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]) -> None:
+    """A Markdown table of runs: before and after training, as served, size and speed."""
+    from hfrecipes.report import Report, comparison, markdown_table
+
+    print(markdown_table(*comparison([Report.load(folder) for folder in runs])))
+
+
+@app.command()
 def schema() -> None:
     """A JSON Schema of recipes, for the completion of an editor."""
     import json

@@ -19,7 +19,13 @@ T = TypeVar("T", bound=Part)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads `5e-3` as a number, as people write it (YAML 1.1 wants `5.0e-3`), and refuses a key twice."""
+    """Safe YAML that reads `5e-3` as a number and `no` as a word, as people mean them (YAML 1.1 wants `5.0e-3` and takes `no`
+    for false; YAML 1.2 does not), and refuses a key twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
@@ -29,6 +35,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$|^[-+]?\.\d+[eE][-+]?\d+$"), list("-+.0123456789")
 )

@@ -31,20 +31,26 @@ class Measured:
     latency: dict[str, float]
 
 
+def score(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> tuple[dict[str, float], list[Any]]:
+    """The figures of the metrics over labelled `rows`, and the predictions they were computed from."""
+    task, config = predictor.task, predictor.config
+    if task.by_likelihood:
+        predictions: list[Any] = [list(pair) for pair in predictor.likelihood(rows)]
+        forms = {"label": predictions}
+    else:
+        answers = predictor.answer([task.row(row) for row in rows])
+        predictions, forms = _predictions(predictor, answers), task.forms(answers, config, metrics)
+    return scores(metrics, forms, [task.reference(row, config) for row in rows]), predictions
+
+
 def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> Measured:
     """Answer labelled `rows` as served, in padded batches of 32, the short and the long half apart, and one by one.
 
     A model that writes is not asked for each row in every way, and one that is measured by likelihood is timed on its answers.
     """
-    task, config = predictor.task, predictor.config
-    if task.by_likelihood:
-        found = {"served": [list(pair) for pair in predictor.likelihood(rows)]}
-        forms: dict[str, list[Any]] = {"label": found["served"]}
-    else:
-        answers = predictor.answer([task.row(row) for row in rows])
-        found = {"served": _predictions(predictor, answers)}
-        forms = task.forms(answers, config, metrics)
-    reached = scores(metrics, forms, [task.reference(row, config) for row in rows])
+    task = predictor.task
+    reached, served = score(predictor, rows, metrics)
+    found = {"served": served}
     asked = [task.row(task.sample(row)) for row in rows[: WRITTEN if task.generates else None]]
     order = sorted(range(len(asked)), key=lambda i: len(str(asked[i])))
     half = len(order) // 2

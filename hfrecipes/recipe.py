@@ -26,7 +26,8 @@ class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
     `train` goes to `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics.
-    `seed` decides the validation cut, the order of the rows and the new weights.
+    `before` measures the checkpoint on the test split as it was before training, too. `seed` decides the validation cut, the
+    order of the rows and the new weights.
     """
 
     family: ClassVar[Family]
@@ -40,6 +41,7 @@ class Recipe(Part, kind="recipes"):
     evaluate: tuple[Metric, ...] = ()
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] = ()
+    before: bool = False
     seed: int = 0
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ class Report:
         return bool(checks) and all(verdict["passed"] for verdict in checks)
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
-        """The table of candidates as texts: its header and its rows."""
-        names = list(self.frontier[0].scores)
+        """The table of candidates as texts, with the figures that count: its header and its rows."""
+        names = self.values["figures"]
         header = ["candidate", *names, "MB", "p50 ms", "p95 ms", "sentences/s"]
         rows = [
             [
@@ -71,6 +72,22 @@ class Report:
             for c in self.frontier
         ]
         return header, rows
+
+
+def comparison(found: Sequence[Report]) -> tuple[list[str], list[list[str]]]:
+    """A row a run, as texts: what it is, its deciding figure before and after training and as served, and what that costs."""
+    header = ["run", "data", "model", "figure", "before", "after", "served", "MB", "p50 ms", "minutes of training"]
+    rows = []
+    for report in found:
+        recipe, last = report.values["recipe"], report.frontier[-1]
+        figure = report.values["figures"][0]
+        before = f"{report.values['before'][figure]:.4f}" if "before" in report.values else "-"
+        start = recipe["model"]["path"] if isinstance(recipe["model"], dict) else recipe["model"]
+        places = [report.path.parent.name, Path(recipe["data"]["path"]).name, start.removeprefix("package:")]
+        reached = [f"{candidate.scores[figure]:.4f}" for candidate in (report.frontier[0], last)]
+        costs = [f"{last.mb:.1f}", f"{last.p50_ms:.2f}", f"{report.values['seconds']['train'] / 60:.1f}"]
+        rows.append([*places, figure, before, *reached, *costs])
+    return header, rows
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:

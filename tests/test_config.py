@@ -150,3 +150,8 @@ def _references(made: Any) -> Any:
     if isinstance(made, list):
         for entry in made:
             yield from _references(entry)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("no", "no"), ("yes", "yes"), ("off", "off"), ("true", True), ("False", False)])
+def test_only_true_and_false_are_booleans(text: str, meant: object) -> None:
+    assert parse(text, "here") == meant

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ class Predictor:
         if not folder.is_dir():
             raise ModelError(str(path), "there is no such folder", "Give a run, a bundle or a checkpoint")
         if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
-            return cls._checkpoint(folder / "model" if (folder / "recipe.yaml").is_file() else folder, generation)
+            checkpoint = folder / "model" if (folder / "recipe.yaml").is_file() else folder
+            return cls.around(load_trained(checkpoint), checkpoint, generation)
         if (folder / "recipe.yaml").is_file():
             index = folder / "bundles" / "index.json"
             if not index.is_file():
@@ -81,9 +83,9 @@ class Predictor:
         return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
 
     @classmethod
-    def _checkpoint(cls, folder: Path, generation: Mapping[str, Any]) -> Predictor:
+    def around(cls, model: Any, folder: Path, generation: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
+        """A PyTorch model with the task, the label names and the tokenizer of the checkpoint in `folder`."""
         task, config, tokens = open_reader(folder)
-        model = load_trained(folder)
         engine = scorer = torch_engine(model)
         if task.generates:
             from hfrecipes.inference.generation import generation_engine

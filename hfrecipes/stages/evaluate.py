@@ -9,14 +9,18 @@ from datasets import load_from_disk
 from hfrecipes.data import open_splits, take
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.measurement import Measured, measure
+from hfrecipes.measurement import Measured, measure, score
+from hfrecipes.models import load_config, load_model
 from hfrecipes.stages import stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hfrecipes.recipe import Recipe
+    from hfrecipes.tasks import Row
 
 
-@stage(blocks=("task", "data", "evaluate"), after=("prepare", "train"), outputs=("answers",))
+@stage(blocks=("task", "data", "model", "evaluate", "before", "seed"), after=("prepare", "train"), outputs=("answers",))
 def evaluate(recipe: Recipe, run: Run) -> None:
     """Score and time the checkpoint on the test split (on the validation split where there is no other)."""
     facts = read_json(run.data / "facts.json")
@@ -32,12 +36,24 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     weights = sum(file.stat().st_size for file in run.model.glob("*.safetensors"))
     with staged(run.answers) as folder:
         write_json(folder / "rows.json", rows)
+        if recipe.before:
+            write_json(folder / "before.json", before(recipe, run, rows))
         write_candidate(
             folder,
             "pytorch",
             found,
             {"mb": weights / 1e6, "precision": "float32", "split": "test" if facts["test_split"] else "validation"},
         )
+
+
+def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:
+    """The scores of the checkpoint that training started from, its new head as it was drawn."""
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    config = load_config(recipe.model, read_json(run.data / "facts.json")["learned"])
+    untrained = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config)
+    return score(Predictor.around(untrained, run.model), rows, recipe.metrics(config.to_dict()))[0]
 
 
 def write_candidate(folder: Any, name: str, found: Measured, facts: dict[str, Any]) -> None:

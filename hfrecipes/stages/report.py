@@ -34,9 +34,12 @@ def _write(recipe: Recipe, run: Run) -> None:
         "split": candidates[0]["facts"]["split"],
         "test_rows": len(read_json(run.answers / "rows.json")),
         "seconds": done,
+        "figures": [metric.figure for metric in recipe.metrics(read_json(run.model / "config.json"))],
         "validation": read_json(run.model / "scores.json")["validation"],
         "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
     }
+    if (run.answers / "before.json").is_file():
+        values["before"] = read_json(run.answers / "before.json")
     if "check" in done:
         from hfrecipes.stages.check import trial
 
@@ -46,8 +49,7 @@ def _write(recipe: Recipe, run: Run) -> None:
     served = next(c for c in candidates if c["name"] == values.get("served", "pytorch"))
     if not (recipe.task.generates or recipe.task.by_likelihood):
         plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
-    deciding = next(iter(candidates[0]["facts"]["scores"]))
-    plots.append(draw_frontier(values["candidates"], deciding, run.path / "frontier.png"))
+    plots.append(draw_frontier(values["candidates"], values["figures"][0], run.path / "frontier.png"))
     write_text(run.path / "report.md", _markdown(Report(run.report_file, values), [plot for plot in plots if plot]))
 
 
