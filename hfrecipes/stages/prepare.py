@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
             "fingerprint": print_of_rows,
             "test_split": recipe.data.test in splits,
             "model_revision": getattr(base, "_commit_hash", None),
+            "data_revision": revision_of(rows),
         }
         write_json(folder / "facts.json", facts)
 
@@ -90,6 +92,12 @@ def encode(rows: Dataset, recipe: Recipe, tokens: Tokens, config: dict[str, Any]
         return sum(length >= tokens.max_length for length in done["length"])
 
 
+def revision_of(rows: Dataset) -> str | None:
+    """The commit of the Hub that rows were read from, which `datasets` notes with each file it fetched; None elsewhere."""
+    found = [re.search(r"@([0-9a-f]{40})/", file) for file in rows.info.download_checksums or {}]
+    return next((match.group(1) for match in found if match), None)
+
+
 def check_fingerprint(recipe: Recipe, found: str) -> None:
     """Refuse rows that are not those that the recipe names."""
     if recipe.data.fingerprint not in (None, found):
@@ -108,6 +116,8 @@ def resolve(recipe: Recipe, run: Run) -> None:
     check_fingerprint(recipe, facts["fingerprint"])
     values = recipe.dump()
     values["data"] = {**values["data"], "fingerprint": facts["fingerprint"]}
+    if facts["data_revision"] and recipe.data.revision is None:
+        values["data"]["revision"] = facts["data_revision"]
     if facts["model_revision"] and recipe.model.revision is None:
         values["model"] = {**values["model"], "revision": facts["model_revision"]}
     made = ", ".join(f"{name} {version(name)}" for name in ("hfrecipes", "transformers", "torch", "datasets", "onnxruntime"))

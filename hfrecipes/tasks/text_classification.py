@@ -157,6 +157,10 @@ class TextClassification(Task):
     def _named(self, labels: Sequence[Any], config: Mapping[str, Any]) -> list[str]:
         """Labels by name, whether the data gives names or numbers of a ClassLabel column."""
         numbered = config["data_labels"]
+        if numbered and min(labels, default=0) < 0:
+            raise DataError(
+                "data.label", "a row has the label -1, which stands for none", "Name a split with labels: `data.test: validation`"
+            )
         return [numbered[x] if numbered else str(x) for x in labels]
 
     def _target(self, label: Any, config: Mapping[str, Any]) -> Any:

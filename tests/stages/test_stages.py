@@ -182,3 +182,15 @@ def test_other_rows_in_the_same_file_are_noticed(values: dict[str, Any], tiny_da
     after = read_json(run.data / "facts.json")
     assert after["fingerprint"] != before
     assert sum(after["rows"].values()) == 90
+
+
+def test_the_commit_of_a_data_set_on_the_hub_is_read_from_the_files_that_were_fetched(tiny_data: Path) -> None:
+    from datasets import load_dataset
+
+    from hfrecipes.stages.prepare import revision_of
+
+    rows = load_dataset("json", data_files=str(tiny_data / "train.jsonl"))["train"]
+    assert revision_of(rows) is None
+    commit = "0123456789" * 4
+    rows.info.download_checksums = {f"hf://datasets/nyu-mll/glue@{commit}/sst2/train-00000-of-00001.parquet": {"num_bytes": 1}}
+    assert revision_of(rows) == commit

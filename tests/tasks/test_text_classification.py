@@ -187,3 +187,11 @@ def test_a_run_of_numbers_over_pairs(recipe_file: Callable[..., Path], tmp_path:
         [("the film was good", "great end"), ("the film was bad", "the end")]
     )
     assert best.label > worst.label + 0.4
+
+
+def test_a_row_of_the_hub_without_a_label_is_refused() -> None:
+    config = {"problem_type": "single_label_classification", "data_labels": ["bad", "good"], "id2label": {0: "bad", 1: "good"}}
+    task = TextClassification()
+    assert task.reference({"text": "a", "label": 1}, config) == "good"
+    with pytest.raises(DataError, match="which stands for none"):
+        task.reference({"text": "a", "label": -1}, config)
