@@ -76,13 +76,18 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
+        cache: Any = None,
         past_key_values: Any = None,
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: Any = None,
         **_: Any,
     ) -> Any:
-        """One step of `generate` (which reads this signature): the whole prompt without a cache, one token with it."""
-        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        """One step of `generate` (which reads this signature): the whole prompt without a cache, one token with it.
+
+        The cache is called `past_key_values` up to transformers 5.23 and `cache` from 5.24 on.
+        """
+        held = past_key_values if cache is None else cache
+        past = held.get_seq_length() if held is not None else 0
         read = input_ids if encoder_outputs is None else encoder_outputs.last_hidden_state
         if attention_mask is None:  # `generate` leaves a mask of ones out; the graphs need it
             length = past + read.shape[1] if encoder_outputs is None else read.shape[1]  # type: ignore[union-attr]
@@ -91,7 +96,7 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         if input_ids is not None:
             given["position_ids"] = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         if past:
-            given["past_key_values"] = past_key_values
+            given |= {"cache": held, "past_key_values": held}
         runner = self.graphs.runners["decode" if past else "prefill"]
         given["attention_mask"] = attention_mask
         return runner(**{name: entry for name, entry in given.items() if name in runner.metadata.kwargs})
