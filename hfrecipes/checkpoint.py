@@ -10,13 +10,13 @@ from hfrecipes.config import dump
 from hfrecipes.errors import ModelError
 from hfrecipes.family import auto_class
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.models import load_tokens, save_tokenizer
+from hfrecipes.models import load_tokens
 from hfrecipes.tasks import Task
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from hfrecipes.tokens import Tokens
 
@@ -24,10 +24,11 @@ READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.
 """What a reader of texts needs beside the weights; a bundle carries copies."""
 
 
-def save_trained(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, head: str) -> None:
-    """Write the model (safetensors), its config, the tokenizer, and `task.json` with the task and the model's head."""
+def save_trained(folder: Path, model: PreTrainedModel, tokenizer: Path, task: Task, head: str) -> None:
+    """Write the model (safetensors), its config, the files of the folder `tokenizer`, and `task.json` with the task and the
+    model's head."""
     model.save_pretrained(folder)
-    save_tokenizer(tokenizer, folder)
+    shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
     write_json(folder / "task.json", {"task": dump(task), "head": head})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
+from pydantic_core import PydanticCustomError
 
 from hfrecipes.errors import ModelError
 from hfrecipes.family import Family, auto_class
@@ -21,22 +22,33 @@ if TYPE_CHECKING:
 
 @value
 class Model(Checked):
-    """The checkpoint that training starts from. In YAML a plain text is the `path`.
+    """The checkpoint that training starts from, or a new model. In YAML a plain text is the `path`.
 
     `path` is a name on the Hub, a folder, a run folder (its `model/` is taken), or `package:NAME/FOLDER` for a folder inside
-    an installed Python package. `revision` is a branch, tag or commit on the Hub. `pad_token` names a token of the vocabulary
-    for tokenizers that have none. `config` overrides entries of the model's configuration, such as a dropout rate.
+    an installed Python package. `new` names a type of transformers instead (`bert`, `gpt2`, `t5`, …): a model of the sizes in
+    `config` with weights as they are drawn, for a tokenizer that the recipe trains. `revision` is a branch, tag or commit on
+    the Hub. `pad_token` names a token of the vocabulary for tokenizers that have none. `config` overrides entries of the
+    model's configuration, such as a dropout rate.
     """
 
-    path: str
+    path: str = ""
+    new: str | None = None
     revision: str | None = None
     pad_token: str | None = None
     config: Mapping[str, Any] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, given: Any) -> Any:
-        """Accept the path alone."""
-        return super().read({"path": given} if isinstance(given, str) else given)
+        """Accept the path alone; ask for a path or a type."""
+        given = {"path": given} if isinstance(given, str) else given
+        if isinstance(given, Mapping) and ("path" in given) == ("new" in given):
+            raise PydanticCustomError("model", "needs a path or a type of model. Write `path: …` or `new: …`, one of them")
+        return super().read(given)
+
+    @property
+    def label(self) -> str:
+        """What the model is called in messages and tables."""
+        return self.path or f"new {self.new}"
 
     def locate(self) -> str:
         """The folder (absolute) or the name on the Hub that `path` stands for."""
@@ -76,14 +88,22 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     """The configuration of a checkpoint with the recipe's own entries and `updates` on top."""
     from transformers import AutoConfig
 
-    where = model.locate()
     with _explained(model):
-        config = AutoConfig.from_pretrained(where, revision=model.revision or "main", trust_remote_code=False)
-    for key, entry in {**model.config, **(updates or {})}.items():
-        if key in model.config and key not in config.to_dict():
+        if model.new:
+            config = AutoConfig.for_model(model.new)
+        else:
+            config = AutoConfig.from_pretrained(model.locate(), revision=model.revision or "main", trust_remote_code=False)
+    for key in model.config:
+        if key not in config.to_dict():
             raise ModelError("model.config", f"{config.model_type} has no entry '{key}'", "Entries are those of its config.json")
+    entries = {**model.config, **(updates or {})}
+    if "id2label" in entries:  # JSON has no numbers for keys
+        entries["id2label"] = {int(key): name for key, name in entries["id2label"].items()}
+    if model.new:
+        return AutoConfig.for_model(model.new, **entries)
+    for key, entry in entries.items():
         setattr(config, key, entry)
-    return config  # type: ignore[no-any-return]
+    return config
 
 
 def load_tokenizer(model: Model, family: Family) -> PreTrainedTokenizerBase:
@@ -119,6 +139,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:
     """The model in fp32 with the head that a task needs (one of optimum's task names); a head of another shape starts anew."""
+    if model.new:
+        return auto_class(head).from_config(config, dtype="float32")  # type: ignore[no-any-return]
     with _explained(model):
         return auto_class(head).from_pretrained(  # type: ignore[no-any-return]
             model.locate(),
@@ -150,4 +172,4 @@ class _explained:
 
         if isinstance(error, (OSError, ValueError, SafetensorError)):
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError("model", f"cannot load {self.model.path}: {first}", "Check the name, or give a folder") from error
+            raise ModelError("model", f"cannot load {self.model.label}: {first}", "Check the name, or give a folder") from error

@@ -19,15 +19,17 @@ from hfrecipes.part import Part, value
 from hfrecipes.strategies import Strategy
 from hfrecipes.targets import Target
 from hfrecipes.tasks import Task
+from hfrecipes.tokenizers import Tokenization
 
 
 @value
 class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
-    `train` goes to `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics.
-    `before` measures the checkpoint on the test split as it was before training, too. `seed` decides the validation cut, the
-    order of the rows and the new weights.
+    `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
+    `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics. `before` measures
+    the checkpoint on the test split as it was before training, too. `seed` decides the validation cut, the order of the rows
+    and the new weights.
     """
 
     family: ClassVar[Family]
@@ -35,6 +37,7 @@ class Recipe(Part, kind="recipes"):
     task: Task
     data: Data
     model: Model
+    tokenizer: Tokenization | None = None
     strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)

@@ -82,7 +82,7 @@ def comparison(found: Sequence[Report]) -> tuple[list[str], list[list[str]]]:
         recipe, last = report.values["recipe"], report.frontier[-1]
         figure = report.values["figures"][0]
         before = f"{report.values['before'][figure]:.4f}" if "before" in report.values else "-"
-        start = recipe["model"]["path"] if isinstance(recipe["model"], dict) else recipe["model"]
+        start = recipe["model"].get("path") or f"new {recipe['model']['new']}"
         places = [report.path.parent.name, Path(recipe["data"]["path"]).name, start.removeprefix("package:")]
         reached = [f"{candidate.scores[figure]:.4f}" for candidate in (report.frontier[0], last)]
         costs = [f"{last.mb:.1f}", f"{last.p50_ms:.2f}", f"{report.values['seconds']['train'] / 60:.1f}"]

@@ -60,4 +60,4 @@ def run(recipe: Recipe, out: str | Path) -> Report:
 
 def identity(recipe: Recipe) -> dict[str, str]:
     """What makes two recipes the same one, so that they may share a run folder."""
-    return {"recipe": recipe.name, "task": recipe.task.name, "data": recipe.data.path, "model": recipe.model.path}
+    return {"recipe": recipe.name, "task": recipe.task.name, "data": recipe.data.path, "model": recipe.model.label}

@@ -78,7 +78,7 @@ class Predictor:
             from hfrecipes.inference.generation import OnnxGenerator, generation_engine
 
             model = OnnxGenerator.open(file, providers, threads)
-            engine = generation_engine(model, folder, {**task.generation, **generation})
+            engine = generation_engine(model, folder, {**task.writing(), **generation})
             scorer = onnx_engine(file / "prefill.onnx", providers, threads)
         return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
 
@@ -90,7 +90,7 @@ class Predictor:
         if task.generates:
             from hfrecipes.inference.generation import generation_engine
 
-            engine = generation_engine(model, folder, {**task.generation, **generation})
+            engine = generation_engine(model, folder, {**task.writing(), **generation})
         return cls(task, config, tokens, engine, scorer)
 
     def __call__(self, texts: Any) -> Any:

@@ -49,7 +49,7 @@ class LostPipeline(Pipeline):
         tokens = Tokens.of(cast(Any, self.tokenizer), task.max_length, positions)
         engine = scorer = torch_engine(self.model)
         if task.generates:
-            engine = generation_engine(self.model, folder, {**task.generation, **generation})
+            engine = generation_engine(self.model, folder, {**task.writing(), **generation})
         return Predictor(task, config, tokens, engine, scorer)
 
     def _task(self, folder: Path) -> Task:

@@ -9,39 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
 from hfrecipes.data import cut, fingerprint, open_splits, take
-from hfrecipes.errors import DataError, ModelError
+from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.models import load_config, load_tokenizer, load_tokens, save_tokenizer
 from hfrecipes.stages import log, stage
+from hfrecipes.tokenization import Texts, columns_of_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
     from hfrecipes.recipe import Recipe
     from hfrecipes.tokens import Tokens
 
 
-@stage(blocks=("task", "data", "model", "seed"), outputs=("data",), source=lambda recipe: recipe.data.signature())
+@stage(blocks=("task", "data", "model", "tokenizer", "seed"), outputs=("data",), source=lambda recipe: recipe.data.signature())
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
     roles = recipe.task.columns
     splits = open_splits(recipe.data)
     rows = take(recipe.data, splits, recipe.data.train, roles)
     base = load_config(recipe.model)
-    tokenizer = load_tokenizer(recipe.model, recipe.family)
-    if len(tokenizer) > base.vocab_size:
-        raise ModelError(
-            "model",
-            f"the tokenizer has {len(tokenizer)} tokens and the model embeddings for {base.vocab_size}",
-            "Take the tokenizer that the model was trained with",
-        )
-    special = {"pad_token_id": tokenizer.pad_token_id, "mask_token_id": tokenizer.mask_token_id}
-    learned = {**special, **recipe.task.learn(rows, base.to_dict())}
-    config = {**base.to_dict(), **learned}
+    learned = recipe.task.learn(rows, base.to_dict())
     if recipe.data.validation in splits:
         train, validation = rows, take(recipe.data, splits, recipe.data.validation, roles)
     else:
-        train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(config))
+        train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(learned))
+    tokenizer = tokenizer_for(recipe, train)
+    learned |= vocabulary(recipe, tokenizer, base)
+    config = load_config(recipe.model, learned).to_dict()
     if recipe.data.test in splits:
         take(recipe.data, splits, recipe.data.test, roles)
     else:
@@ -66,6 +62,35 @@ def prepare(recipe: Recipe, run: Run) -> None:
             "data_revision": revision_of(rows),
         }
         write_json(folder / "facts.json", facts)
+
+
+def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer, or one that is trained on the training rows where the recipe says so."""
+    if (recipe.tokenizer is None) == bool(recipe.model.new):
+        what = "a new model has no tokenizer of its own" if recipe.model.new else "a trained tokenizer needs a new model"
+        raise RecipeError(f"{recipe.name}.tokenizer", what, "Write both `tokenizer:` and `model: {new: …}`, or neither")
+    if recipe.tokenizer is None:
+        return load_tokenizer(recipe.model, recipe.family)
+    kind = recipe.family.architecture
+    made = recipe.tokenizer.train(Texts(train, columns_of_texts(recipe.task)), kind)
+    positions = load_config(recipe.model).to_dict()
+    length = recipe.task.max_length or positions.get("max_position_embeddings") or positions.get("n_positions") or 512
+    return recipe.tokenizer.wrap(made, kind, length)
+
+
+def vocabulary(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, base: PreTrainedConfig) -> dict[str, Any]:
+    """What the tokenizer teaches about the model: the ids of special tokens, and for a new model the size of its embeddings."""
+    ids = {"pad_token_id": tokenizer.pad_token_id, "mask_token_id": tokenizer.mask_token_id}
+    if recipe.model.new:
+        ids |= {"vocab_size": len(tokenizer), "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+        return {**ids, "decoder_start_token_id": tokenizer.pad_token_id} if base.is_encoder_decoder else ids
+    if len(tokenizer) > base.vocab_size:
+        raise ModelError(
+            "model",
+            f"the tokenizer has {len(tokenizer)} tokens and the model embeddings for {base.vocab_size}",
+            "Take the tokenizer that the model was trained with",
+        )
+    return ids
 
 
 def encode(rows: Dataset, recipe: Recipe, tokens: Tokens, config: dict[str, Any], folder: Path) -> int:

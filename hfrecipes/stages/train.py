@@ -13,7 +13,7 @@ from hfrecipes.checkpoint import save_trained
 from hfrecipes.errors import RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.metrics import scores
-from hfrecipes.models import load_config, load_model, load_tokenizer, load_tokens
+from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.part import names
 from hfrecipes.stages import log, stage
 from hfrecipes.tasks import Task, Window, by_row
@@ -82,7 +82,7 @@ def train(recipe: Recipe, run: Run) -> None:
             save_trained(
                 folder,
                 trained,
-                load_tokenizer(recipe.model, recipe.family),
+                run.data / "tokenizer",
                 recipe.task,
                 head,
             )

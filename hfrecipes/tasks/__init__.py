@@ -82,6 +82,10 @@ class Task(Part, kind="tasks"):
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Any:
         """The answer to one row from all its windows."""
 
+    def writing(self) -> dict[str, Any]:
+        """The options of `generate`: those asked for, over the task's own."""
+        return dict(self.generation)
+
     def sample(self, row: Row) -> Any:
         """What somebody might ask for, made from a row of the test split: what the speed of answers is measured on."""
         return row

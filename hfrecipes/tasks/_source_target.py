@@ -97,6 +97,9 @@ class SourceTarget(Task):
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]).strip())
 
+    def writing(self) -> dict[str, Any]:
+        return {"max_new_tokens": self.max_target_length, **self.generation}
+
     def row(self, given: Any) -> Row:
         return {"source": given} if isinstance(given, str) else {"source": given["source"]}
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens
 
+NEW = 20
+"""Tokens that are written where nothing else is asked for."""
 SAMPLE = 8
 """Words of a prompt to measure the speed of answers on."""
 
@@ -50,7 +52,7 @@ class TextGeneration(Task):
         return {}
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        room = tokens.max_length - int(self.generation.get("max_new_tokens", 20))
+        room = tokens.max_length - int(self.writing()["max_new_tokens"])
         found = []
         for i, encoding in enumerate(tokens.encode([row["text"] for row in rows])):
             if len(encoding.ids) > room:
@@ -80,6 +82,9 @@ class TextGeneration(Task):
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]))
+
+    def writing(self) -> dict[str, Any]:
+        return {"max_new_tokens": NEW, **self.generation}
 
     def row(self, given: Any) -> Row:
         return {"text": given} if isinstance(given, str) else {"text": given["text"]}
