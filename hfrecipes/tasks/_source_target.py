@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from hfrecipes.data import Column
+from hfrecipes.errors import RecipeError
 from hfrecipes.family import Architecture
 from hfrecipes.part import value
 from hfrecipes.tasks import Features, Row, Task, Window
@@ -70,7 +71,10 @@ class SourceTarget(Task):
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         room = self._room(tokens, config) - len(tokens.encode([self.template.replace(PLACE, "")])[0].ids)
-        prompts = [self.template.replace(PLACE, tokens.cut(row["source"], max(1, room))) for row in rows]
+        if room < 1:
+            what = f"{self.max_target_length} of the {tokens.max_length} tokens that the model reads leave no room for the source"
+            raise RecipeError(f"task.{self.name}.max_target_length", what, "Write less")
+        prompts = [self.template.replace(PLACE, tokens.cut(row["source"], room)) for row in rows]
         return [{**tokens.features(e), "row": i} for i, e in enumerate(tokens.encode(prompts))]
 
     def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:

@@ -98,9 +98,16 @@ class QuestionAnswering(Task):
         return batch
 
     def loss(self, model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-        """The model's own loss; `labels` serve to count the rows and are no input of it."""
-        outputs = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
-        return outputs.loss, outputs
+        """The mean of the cross-entropies of both ends. Padding is left out: the model's own loss lets it count, so that a row
+        would weigh more in a batch of longer ones."""
+        from torch.nn import functional
+
+        targets = ("labels", "start_positions", "end_positions")
+        outputs = model(**{name: tensor for name, tensor in batch.items() if name not in targets})
+        padding = batch["attention_mask"] == 0
+        ends = ((outputs.start_logits, batch["start_positions"]), (outputs.end_logits, batch["end_positions"]))
+        losses = [functional.cross_entropy(logits.masked_fill(padding, float("-inf")), wanted) for logits, wanted in ends]
+        return (losses[0] + losses[1]) / 2, outputs
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
         candidates: list[tuple[float, int, int]] = []

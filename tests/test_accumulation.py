@@ -1,0 +1,87 @@
+"""Gradient accumulation: for every family, the gradient of a step does not depend on how its rows are cut up.
+
+The rows differ in length, so that a mean of the micro-batches' means would be wrong (transformers#47688).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, TrainingArguments
+
+from hfrecipes.batches import Batches
+from hfrecipes.config import build
+from hfrecipes.models import load_config, load_model, load_tokens
+from hfrecipes.recipe import Recipe
+from hfrecipes.stages.train import collator, head_for
+from hfrecipes.tasks import Task
+from hfrecipes.trainer import RecipeTrainer
+from tests.tasks.test_contract import rows_of
+
+CASES = [
+    ("bert", "text-classification"), ("bert", "token-classification"), ("bert", "question-answering"),
+    ("gpt", "text-classification"), ("gpt", "summarization"), ("t5", "text-classification"), ("t5", "translation"),
+]  # fmt: skip
+RATE = 0.1
+
+
+class Case:
+    """Eight rows of a task and a model without dropout that learns from them."""
+
+    def __init__(self, family: str, task: str, folder: Path) -> None:
+        dropout = {
+            "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
+            "gpt": ("resid_pdrop", "embd_pdrop", "attn_pdrop"),
+            "t5": ("dropout_rate",),
+        }[family]
+        if (family, task) == ("t5", "text-classification"):
+            dropout = (*dropout, "classifier_dropout")
+        model = {"path": str(folder), "config": dict.fromkeys(dropout, 0.0)}
+        options = {"max_target_length": 8} if "source" in Task.find(task).columns else {}
+        self.recipe = build(Recipe, {"recipe": family, "task": {task: options}, "data": {"path": "unused"}, "model": model})
+        rows = Dataset.from_list(rows_of(task, 8))
+        base = load_config(self.recipe.model)
+        self.config = load_config(self.recipe.model, {"pad_token_id": 0, **self.recipe.task.learn(rows, base.to_dict())})
+        self.tokens = load_tokens(folder, self.recipe.task.max_length, self.config.to_dict())
+        examples = self.recipe.task.examples(list(rows), self.tokens, self.config.to_dict())
+        self.rows = Dataset.from_list([{**example, "length": len(example["input_ids"])} for example in examples])
+
+    def model(self) -> PreTrainedModel:
+        """The same weights each time."""
+        torch.manual_seed(0)
+        return load_model(self.recipe.model, head_for(self.recipe), self.config).double()
+
+    def step(self, out: Path, size: int, parts: int) -> dict[str, torch.Tensor]:
+        """The gradient that one optimizer step of the Trainer went along."""
+        model = self.model()
+        before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        options = TrainingArguments(
+            output_dir=str(out), max_steps=1, gradient_accumulation_steps=parts, per_device_train_batch_size=1, optim="sgd",
+            train_sampling_strategy="sequential", learning_rate=RATE, lr_scheduler_type="constant", max_grad_norm=0.0,
+            save_strategy="no", report_to="none", remove_unused_columns=False, use_cpu=True, disable_tqdm=True,
+        )  # fmt: skip
+        trainer = RecipeTrainer(
+            self.recipe.objective.bind(model, self.recipe.family, self.recipe.task), model=model, args=options,
+            train_dataset=Batches(self.rows, self.rows["length"], size, parts, seed=0),
+            data_collator=collator(self.recipe, self.tokens),
+        )  # fmt: skip
+        trainer.train()
+        return {name: (before[name] - weight.detach()) / RATE for name, weight in model.named_parameters()}
+
+
+@pytest.mark.parametrize(("family", "task"), CASES)
+def test_a_step_is_the_same_in_one_two_and_four_parts(
+    family: str, task: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
+) -> None:
+    case = Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family])
+    assert len(set(case.rows["length"])) > 2
+    whole: Any = case.step(tmp_path, 8, 1)
+    assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-4
+    for size, parts in ((4, 2), (2, 4)):
+        found = case.step(tmp_path, size, parts)
+        apart = {name: float((found[name] - whole[name]).abs().max()) for name in whole}
+        assert max(apart.values()) < 1e-6, (size, parts, max(apart, key=lambda name: apart[name]))
