@@ -7,17 +7,17 @@ and streaming are those of `GenerationMixin`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel
+from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel, TextIteratorStreamer
 from transformers.exporters import ExportedModel
-
-from hfrecipes.inference.engines import Engine
 
 ENCODER = "encoder"
 """The folder of the encoder's graph beside the decoder's."""
@@ -102,20 +102,39 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         return runner(**{name: entry for name, entry in given.items() if name in runner.metadata.kwargs})
 
 
-def generation_engine(model: Any, folder: Path, options: Mapping[str, Any]) -> Engine:
-    """What turns a batch of prompts into `sequences`: the new tokens of each row, shape (rows, longest), without the prompt.
+@dataclass(frozen=True)
+class Writer:
+    """The engine of tasks that write: calls `generate` of a model with `options` (`max_new_tokens`, `num_beams`, `do_sample`,
+    `stop_strings`, …). `folder` holds the tokenizer, which stop strings and streams need."""
 
-    `options` go to `generate`: `max_new_tokens`, `num_beams`, `do_sample`, `stop_strings`, `streamer`, …
-    """
-    decoder_only = not model.config.is_encoder_decoder
-    more = {"tokenizer": AutoTokenizer.from_pretrained(folder)} if "stop_strings" in options else {}
-    model.eval()
+    model: Any
+    folder: Path
+    options: Mapping[str, Any]
 
-    def run(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        inputs = {name: torch.from_numpy(batch[name]).to(model.device) for name in ("input_ids", "attention_mask")}
-        with torch.inference_mode():
-            sequences = model.generate(**inputs, **options, **more)
-        skipped = inputs["input_ids"].shape[1] if decoder_only else 1
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`sequences`: the new tokens of each row, shape (rows, longest), without the prompt."""
+        sequences = self._generate(batch)
+        skipped = 1 if self.model.config.is_encoder_decoder else batch["input_ids"].shape[1]
         return {"sequences": sequences[:, skipped:].cpu().numpy()}
 
-    return run
+    def stream(self, batch: Mapping[str, np.ndarray]) -> Iterator[str]:
+        """The text that is written for one prompt, piece by piece. An error while writing is raised here."""
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            written = pool.submit(self._generate, batch, streamer=streamer)
+            written.add_done_callback(lambda _: streamer.text_queue.put(streamer.stop_signal))
+            yield from streamer
+            written.result()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer as transformers has it."""
+        return AutoTokenizer.from_pretrained(self.folder)
+
+    def _generate(self, batch: Mapping[str, np.ndarray], **more: Any) -> torch.Tensor:
+        inputs = {name: torch.from_numpy(batch[name]).to(self.model.device) for name in ("input_ids", "attention_mask")}
+        if "stop_strings" in self.options:
+            more["tokenizer"] = self.tokenizer
+        with torch.inference_mode():
+            found: torch.Tensor = self.model.eval().generate(**inputs, **self.options, **more)
+        return found

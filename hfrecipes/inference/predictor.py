@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hfrecipes.checkpoint import load_trained, open_reader
-from hfrecipes.errors import ModelError
+from hfrecipes.errors import ModelError, UserError
 from hfrecipes.folder import opened, read_json
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
@@ -75,10 +75,10 @@ class Predictor:
         if not task.generates:
             engine = scorer = onnx_engine(file, providers, threads)
         else:
-            from hfrecipes.inference.generation import OnnxGenerator, generation_engine
+            from hfrecipes.inference.generation import OnnxGenerator, Writer
 
             model = OnnxGenerator.open(file, providers, threads)
-            engine = generation_engine(model, folder, {**task.writing(), **generation})
+            engine = Writer(model, folder, {**task.writing(), **generation})
             scorer = onnx_engine(file / "prefill.onnx", providers, threads)
         return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
 
@@ -88,9 +88,9 @@ class Predictor:
         task, config, tokens = open_reader(folder)
         engine = scorer = torch_engine(model)
         if task.generates:
-            from hfrecipes.inference.generation import generation_engine
+            from hfrecipes.inference.generation import Writer
 
-            engine = generation_engine(model, folder, {**task.writing(), **generation})
+            engine = Writer(model, folder, {**task.writing(), **generation})
         return cls(task, config, tokens, engine, scorer)
 
     def __call__(self, texts: Any) -> Any:
@@ -100,6 +100,14 @@ class Predictor:
         if isinstance(texts, Sequence):
             return self.answer([self.task.row(text) for text in texts])
         return self._stream(iter(texts))
+
+    def stream(self, text: Any) -> Iterator[str]:
+        """The answer to one text, piece by piece as it is written. Raises UserError for tasks that do not write."""
+        if not self.task.generates:
+            raise UserError("stream", f"{self.task.name} does not write", "Call the predictor instead")
+        features = self.task.encode([self.task.row(text)], self.tokens, self.config)
+        writer: Any = self.engine
+        yield from writer.stream(self.task.collate(features, self.tokens))
 
     def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
         while window := [self.task.row(text) for text in itertools.islice(texts, LOOK_AHEAD)]:

@@ -11,7 +11,7 @@ from transformers import Pipeline
 
 from hfrecipes.folder import read_json
 from hfrecipes.inference.engines import torch_engine
-from hfrecipes.inference.generation import generation_engine
+from hfrecipes.inference.generation import Writer
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.plugins.pipelines import LOST
 from hfrecipes.tasks import Task
@@ -49,7 +49,7 @@ class LostPipeline(Pipeline):
         tokens = Tokens.of(cast(Any, self.tokenizer), task.max_length, positions)
         engine = scorer = torch_engine(self.model)
         if task.generates:
-            engine = generation_engine(self.model, folder, {**task.writing(), **generation})
+            engine = Writer(self.model, folder, {**task.writing(), **generation})
         return Predictor(task, config, tokens, engine, scorer)
 
     def _task(self, folder: Path) -> Task:
