@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from hfrecipes.metrics import Metric, scores
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 ALONE = 500
 """How many rows are answered one by one, for the latency."""
+SAMPLE = 2048
+"""How many rows are answered in other ways than as served."""
 WRITTEN = 32
 """How many rows a model that writes is timed on."""
 BATCH = 32
@@ -46,12 +50,14 @@ def score(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) 
 def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> Measured:
     """Answer labelled `rows` as served, in padded batches of 32, the short and the long half apart, and one by one.
 
-    A model that writes is not asked for each row in every way, and one that is measured by likelihood is timed on its answers.
+    The scores are those of all rows as served. The other ways take a sample of them, evenly spread: `SAMPLE` rows, or `WRITTEN`
+    where the model writes, and `ALONE` of them one by one.
     """
     task = predictor.task
     reached, served = score(predictor, rows, metrics)
     found = {"served": served}
-    asked = [task.row(task.sample(row)) for row in rows[: WRITTEN if task.generates else None]]
+    step = -(-len(rows) // (WRITTEN if task.generates else SAMPLE))
+    asked = [task.row(task.sample(row)) for row in rows[::step]]
     order = sorted(range(len(asked)), key=lambda i: len(str(asked[i])))
     half = len(order) // 2
     speed = 0.0
@@ -59,11 +65,12 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
         if way != "padded" and task.generates:
             continue
         started = time.perf_counter()
-        answers = [a for batch in _slices(chosen, BATCH) for a in predictor.together([asked[i] for i in batch])]
+        batches = tqdm(_slices(chosen, BATCH), desc=f"{way} batches", disable=None, leave=False)
+        answers = [a for batch in batches for a in predictor.together([asked[i] for i in batch])]
         speed = speed or len(chosen) / (time.perf_counter() - started)
         found[way] = _predictions(predictor, answers)
     alone, times = [], []
-    for row in asked[:ALONE]:
+    for row in tqdm(asked[:ALONE], desc="one by one", disable=None, leave=False):
         started = time.perf_counter()
         alone += predictor.together([row])
         times.append(1000 * (time.perf_counter() - started))

@@ -13,15 +13,18 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import ModelError, UserError
 from hfrecipes.folder import opened, read_json
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
-from hfrecipes.tasks import Features, Row, Task, Window, by_row
+from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
 
+MANY = 50
+"""Batches from which a bar shows on a terminal how far the answers are."""
 LOOK_AHEAD = 2048
 """Texts read ahead of the answers when the texts come from a stream."""
 
@@ -132,9 +135,9 @@ class Predictor:
         for batch in plan([len(probe["input_ids"]) for probe in probes]):
             chosen = [probes[i] for i in batch]
             logits = self.scorer(self.task.collate(chosen, self.tokens))["logits"]
-            targets = self.tokens.pad([probe["targets"] for probe in chosen], -100)
+            targets = self.tokens.pad([probe["targets"] for probe in chosen], IGNORED)
             for probe, line, wanted in zip(chosen, logits, targets, strict=True):
-                at = np.flatnonzero(wanted != -100)
+                at = np.flatnonzero(wanted != IGNORED)
                 rows_of = line[at].astype(np.float64)
                 top = rows_of.max(axis=1, initial=-np.inf)
                 losses = top + np.log(np.exp(rows_of - top[:, None]).sum(axis=1)) - rows_of[np.arange(len(at)), wanted[at]]
@@ -144,7 +147,7 @@ class Predictor:
 
     def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
         windows: list[Window] = []
-        for batch in batches:
+        for batch in tqdm(batches, desc="answers", disable=None if len(batches) > MANY else True, leave=False):
             outputs = self.engine(self.task.collate([features[i] for i in batch], self.tokens))
             for position, i in enumerate(batch):
                 windows.append(Window(features[i], self._cut(outputs, position, len(features[i]["input_ids"]))))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 Features = dict[str, Any]
+IGNORED = -100
+"""The label of a token that does not count."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,12 @@ class Task(Part, kind="tasks"):
     def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         """What the model learns from labelled rows: as `encode`, with the targets."""
 
-    @abstractmethod
     def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        """One batch of padded arrays, of windows or of examples."""
+        """One batch of padded arrays, of windows or of examples; here `labels` have an entry a token."""
+        batch = tokens.collate(features)
+        if "labels" in features[0]:
+            batch["labels"] = tokens.pad([f["labels"] for f in features], IGNORED)
+        return batch
 
     @abstractmethod
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Any:
@@ -125,6 +130,16 @@ class Task(Part, kind="tasks"):
     @abstractmethod
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics that the field reports; the first decides."""
+
+
+def text_or_pair(given: Any) -> Row:
+    """The row that a text, a pair of texts, or a mapping with `text` and perhaps `text_pair` means."""
+    if isinstance(given, str):
+        return {"text": given}
+    if isinstance(given, Mapping):
+        return {key: given[key] for key in ("text", "text_pair") if key in given}
+    text, pair = given
+    return {"text": text, "text_pair": pair}
 
 
 def by_row(rows: Sequence[Row], windows: Iterable[Window]) -> list[list[Window]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hfrecipes.tasks import Features
+from hfrecipes.tasks import IGNORED, Features
 
 if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
-
-IGNORED = -100
 
 
 def pack(texts: Sequence[str], tokens: Tokens, separator: Sequence[int], length: int) -> list[Features]:

@@ -6,21 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import AfterValidator, Field
 
 from hfrecipes.data import Column
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import Architecture
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from hfrecipes.tokens import Tokens
 
-IGNORED = -100
 PLACE = "{source}"
 
 
@@ -91,12 +89,6 @@ class SourceTarget(Task):
             whole = {"input_ids": [*prompt, *ids], "attention_mask": [1] * (len(prompt) + len(ids))}
             found.append({**features, **whole, "labels": [IGNORED] * len(prompt) + ids})
         return found
-
-    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        batch = tokens.collate(features)
-        if "labels" in features[0]:
-            batch["labels"] = tokens.pad([f["labels"] for f in features], IGNORED)
-        return batch
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]).strip())

@@ -14,7 +14,7 @@ from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.perplexity import Perplexity
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
 from hfrecipes.tasks._packing import pack
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens
 
-IGNORED = -100
 SAMPLE = 16
 """Words of a text with a mask in its middle, to measure the speed of answers on."""
 
@@ -89,12 +88,6 @@ class FillMask(Task):
             ids = [mask if masked else i for i, masked in zip(block["input_ids"], chosen, strict=True)]
             found.append({**block, "input_ids": ids, "targets": np.where(chosen, labels, IGNORED).tolist()})
         return found
-
-    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        batch = tokens.collate(features)
-        if "labels" in features[0]:
-            batch["labels"] = tokens.pad([f["labels"] for f in features], IGNORED)
-        return batch
 
     def loss(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
         """The model's loss on tokens that are masked anew at every step; in evaluation mode always the same ones."""

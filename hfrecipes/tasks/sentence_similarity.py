@@ -14,7 +14,7 @@ from hfrecipes.family import Architecture
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.metrics.spearman import Spearman
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import Features, Row, Task, Window, text_or_pair
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -113,12 +113,7 @@ class SentenceSimilarity(Task):
         return Similarity(float(vectors[0] @ vectors[-1]), tuple(vectors))
 
     def row(self, given: Any) -> Row:
-        if isinstance(given, str):
-            return {"text": given}
-        if isinstance(given, Mapping):
-            return {key: given[key] for key in ("text", "text_pair") if key in given}
-        text, pair = given
-        return {"text": text, "text_pair": pair}
+        return text_or_pair(given)
 
     def prediction(self, answer: Similarity, config: Mapping[str, Any]) -> float:
         return answer.score

@@ -16,7 +16,7 @@ from hfrecipes.metrics.accuracy import Accuracy
 from hfrecipes.metrics.f1 import F1
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import Features, Row, Task, Window, text_or_pair
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -122,12 +122,7 @@ class TextClassification(Task):
         return Classification(names[best], float(chances[best]), dict(zip(names, chances.tolist(), strict=True)))
 
     def row(self, given: Any) -> Row:
-        if isinstance(given, str):
-            return {"text": given}
-        if isinstance(given, Mapping):
-            return {key: given[key] for key in ("text", "text_pair") if key in given}
-        text, pair = given
-        return {"text": text, "text_pair": pair}
+        return text_or_pair(given)
 
     def prediction(self, answer: Classification, config: Mapping[str, Any]) -> Any:
         if isinstance(answer.label, tuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from hfrecipes.data import Column
@@ -13,7 +12,7 @@ from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.perplexity import Perplexity
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
 from hfrecipes.tasks._packing import pack, slide
 from hfrecipes.tasks._source_target import Generated
 
@@ -71,14 +70,8 @@ class TextGeneration(Task):
     def probes(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         blocks = pack([row["text"] for row in rows], tokens, self._between(tokens, config), tokens.max_length // 2)
         windows = slide(blocks, tokens.max_length)
-        shifted = [[*w["targets"][1:], -100] for w in windows]
+        shifted = [[*w["targets"][1:], IGNORED] for w in windows]
         return [{**w, "attention_mask": [1] * len(w["input_ids"]), "targets": t} for w, t in zip(windows, shifted, strict=True)]
-
-    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        batch = tokens.collate(features)
-        if "labels" in features[0]:
-            batch["labels"] = tokens.pad([f["labels"] for f in features], -100)
-        return batch
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]))

@@ -15,7 +15,7 @@ from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.entity_f1 import EntityF1
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens
 
-IGNORED = -100
-"""The label of a token that does not count: special tokens and all but the first of a word."""
 TAG = re.compile(r"O|[BIES]-.+")
 SPLITS = {"whitespace": re.compile(r"\S+"), "punctuation": re.compile(r"\w+(?:'\w+)?|[^\w\s]")}
 
@@ -101,12 +99,6 @@ class TokenClassification(Task):
             labels = [ids[word] if first else IGNORED for word, first in zip(words, firsts, strict=True)]
             found.append({**features, "labels": labels})
         return found
-
-    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
-        batch = tokens.collate(features)
-        if "labels" in features[0]:
-            batch["labels"] = tokens.pad([f["labels"] for f in features], IGNORED)
-        return batch
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Entities:
         names = [str(config["id2label"][key]) for key in sorted(config["id2label"], key=int)]
