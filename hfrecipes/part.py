@@ -28,6 +28,8 @@ from pydantic_core import ArgsKwargs, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 PACKAGE = Path(__file__).parent
+GIVEN: dict[str, str] = {}
+"""The paths of users' files by the names of their modules."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(pydantic.Field,))
@@ -122,10 +124,11 @@ class Part(Checked, ABC):
 
     @property
     def name(self) -> str:
-        """The name in the YAML: the file's."""
+        """The name in the YAML: the file's, or the path of a user's file as it was given."""
         module = type(self).__module__
-        loaded = sys.modules[module]
-        return spell(self.kind, module.rpartition(".")[2]) if module.startswith("hfrecipes.") else str(loaded.__file__)
+        if module in GIVEN:
+            return GIVEN[module]
+        return spell(self.kind, module.rpartition(".")[2])
 
 
 def hint(wrong: str, known: tuple[str, ...] | list[str]) -> str:
@@ -177,6 +180,7 @@ def _load(path: Path) -> ModuleType:
         return sys.modules[spec.name]
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    GIVEN[spec.name] = str(path)
     spec.loader.exec_module(module)
     return module
 

@@ -1,0 +1,46 @@
+"""The examples run: parts of one's own in one file each, named by path."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfrecipes import Predictor, Recipe, Report, fit
+from hfrecipes.config import build
+from hfrecipes.tasks._source_target import Generated
+from tests.conftest import sentiment, write_lines
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+QUICK = {"learning_rate": 5e-3, "num_train_epochs": 1, "per_device_train_batch_size": 8, "bf16": False}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a copy of the examples."""
+    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_task_of_ones_own(here: Path, tiny_t5: Path) -> None:
+    write_lines(here / "data/train.jsonl", [{"source": r["text"], "target": r["text"].split()[3]} for r in sentiment(48)])
+    task = {"examples/own_task.py": {"capitals": True, "max_length": 48, "max_target_length": 8}}
+    recipe = {"recipe": "t5", "task": task, "data": {"path": "data"}, "model": str(tiny_t5), "train": QUICK}
+    run = fit(build(Recipe, recipe), "run")
+    assert set(Report.load(run.path).values["figures"]) == {"rougeL", "exact_match"}
+    predictor = Predictor.open(run.path, "pytorch")
+    assert predictor.task.name == "examples/own_task.py"
+    assert predictor.task.prediction(Generated("film"), predictor.config) == "FILM"
+    assert str(here) not in (run.path / "recipe.yaml").read_text("utf-8").replace(str(tiny_t5), "")
+
+
+def test_a_family_and_a_metric_of_ones_own(here: Path, values: dict[str, Any]) -> None:
+    changed = {"recipe": "examples/own_family.py", "evaluate": ["accuracy", "examples/own_metric.py"], "train": QUICK}
+    recipe = build(Recipe, {**values, **changed})
+    assert (recipe.name, recipe.seed, recipe.family.name) == ("examples/own_family.py", 1, "electra")
+    run = fit(recipe, "run")
+    assert set(Report.load(run.path).scores) == {"accuracy", "coverage"}
+    assert Recipe.load(run.recipe_file).seed == 1
