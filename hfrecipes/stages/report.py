@@ -67,8 +67,8 @@ def _markdown(found: Report, plots: list[str]) -> str:
         f"# {values['recipe']['recipe']}: {values['recipe']['task'] if isinstance(values['recipe']['task'], str) else next(iter(values['recipe']['task']))}",  # noqa: E501
         f"Trained on {values['data']['rows']['train']} rows, chosen on {values['data']['rows']['validation']}, measured on "
         f"{values['test_rows']} rows of the {values['split']} split, on {cpu['cpu']} ({cpu['cores']} cores).",
-        f"Of the training windows {values['data']['cut_off']['train']} fill the {values['data']['max_length']} tokens that are read; "
-        f"their texts go on in another window or are cut, as the task says.",
+        f"{values['data']['cut_off']['train']} training windows fill the {values['data']['max_length']} tokens that are read: "
+        "their texts go on in another window or are cut, as the task says.",
         markdown_table(*found.rows()),
         f"Served: `{values['served']}`." if "served" in values else "Nothing was exported yet: `hfrecipes ship`.",
         "MB: weights on disk (10^6 bytes). p50 and p95: one text at a time. sentences/s: padded batches of 32.",
