@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -68,7 +69,8 @@ def ship(run: RunFolder) -> None:
 def predict(
     run: RunFolder,
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts; read from standard input, a line each, where there are none.")
+        list[str] | None,
+        typer.Argument(help="Texts, or JSON objects with the task's columns; lines of standard input where there are none."),
     ] = None,
     graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
 ) -> None:
@@ -77,7 +79,7 @@ def predict(
 
     predictor = Predictor.open(run, graph)
     given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
-    for answer in predictor(given):
+    for answer in predictor(_row(text) for text in given):
         print(answer)
 
 
@@ -111,8 +113,6 @@ def table(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run
 @app.command()
 def schema() -> None:
     """A JSON Schema of recipes, for the completion of an editor."""
-    import json
-
     from hfrecipes.config import schema as made
     from hfrecipes.recipe import Recipe
 
@@ -171,6 +171,16 @@ def doctor() -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
     print(f"trains on      {device}, {'bf16' if native_bf16() else 'fp32'}")
     print(f"serves with    {', '.join(onnxruntime.get_available_providers())}")
+
+
+def _row(text: str) -> Any:
+    """A text, or the columns in a JSON object: `{"question": "…", "context": "…"}`."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError("predict", f"is not JSON: {error}", "Write a text, or an object with the task's columns") from None
 
 
 def _load(path: Path, overrides: Sequence[str] | None) -> Recipe:

@@ -134,3 +134,18 @@ def test_what_must_be_instant_imports_nothing_heavy(program: str) -> None:
 
 def test_the_guard_of_imports_sees_an_import() -> None:
     assert "datasets" in loaded("import datasets")
+
+
+def test_predict_reads_columns_from_json(called: Called, finished: Path) -> None:
+    one, other = called("predict", finished, '{"text": "the film was great"}', "the film was great").splitlines()
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [('{"text": ', "is not JSON"), ('{"question": "a"}', "text-classification cannot read")]
+)
+def test_predict_refuses_what_it_cannot_read(finished: Path, given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", str(finished), given])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hfrecipes.checkpoint import load_trained, open_reader
-from hfrecipes.errors import ModelError, UserError
+from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import opened, read_json
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
@@ -99,21 +99,32 @@ class Predictor:
     def __call__(self, texts: Any) -> Any:
         """Answers in the order of the texts."""
         if isinstance(texts, (str, Mapping)):
-            return self.together([self.task.row(texts)])[0]
+            return self.together([self._row(texts)])[0]
         if isinstance(texts, Sequence):
-            return self.answer([self.task.row(text) for text in texts])
+            return self.answer([self._row(text) for text in texts])
         return self._stream(iter(texts))
 
     def stream(self, text: Any) -> Iterator[str]:
         """The answer to one text, piece by piece as it is written. Raises UserError for tasks that do not write."""
         if not self.task.generates:
             raise UserError("stream", f"{self.task.name} does not write", "Call the predictor instead")
-        features = self.task.encode([self.task.row(text)], self.tokens, self.config)
+        features = self.task.encode([self._row(text)], self.tokens, self.config)
         writer: Any = self.engine
         yield from writer.stream(self.task.collate(features, self.tokens))
 
+    def _row(self, given: Any) -> Row:
+        """The row that is meant. Raises DataError where it is none that the task can read."""
+        try:
+            row = self.task.row(given)
+        except (KeyError, TypeError, ValueError):
+            row = {}
+        if not row or not all(isinstance(entry, (str, list)) for entry in row.values()):
+            wanted = ", ".join(f"{role} ({column.meaning})" for role, column in self.task.columns.items())
+            raise DataError("text", f"{self.task.name} cannot read {given!r:.60}", f"Its columns are: {wanted}")
+        return row
+
     def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
-        while window := [self.task.row(text) for text in itertools.islice(texts, LOOK_AHEAD)]:
+        while window := [self._row(text) for text in itertools.islice(texts, LOOK_AHEAD)]:
             yield from self.answer(window)
 
     def answer(self, rows: Sequence[Row]) -> list[Any]:
