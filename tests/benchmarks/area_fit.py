@@ -60,4 +60,6 @@ def _train(name: str, epochs: int, steps: int) -> dict[str, float]:
         command = [sys.executable, *program, str(epochs), str(steps), f"{out}/run"]
         environment = {**os.environ, "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{name}, {epochs} epochs" if steps < 0 else f"{name}, {steps} steps", found, file=sys.stderr)
+    return found
