@@ -153,9 +153,14 @@ def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedM
         )
 
 
+def positions(config: Mapping[str, Any]) -> int | None:
+    """How many positions a model has, under either name that configurations give them; None where there is no bound."""
+    return config.get("max_position_embeddings") or config.get("n_positions")
+
+
 def load_tokens(folder: Path, max_length: int | None, config: Mapping[str, Any]) -> Tokens:
     """The tokenizer of a saved checkpoint or bundle as `Tokens`, bounded by the positions that the model has."""
-    return Tokens.open(folder, max_length, config.get("max_position_embeddings") or config.get("n_positions"))
+    return Tokens.open(folder, max_length, positions(config))
 
 
 class _explained:

@@ -13,6 +13,7 @@ from hfrecipes.folder import read_json
 from hfrecipes.inference.engines import torch_engine
 from hfrecipes.inference.generation import Writer
 from hfrecipes.inference.predictor import Predictor
+from hfrecipes.models import positions
 from hfrecipes.plugins.pipelines import LOST
 from hfrecipes.tasks import Task
 from hfrecipes.tokens import Tokens
@@ -45,8 +46,7 @@ class LostPipeline(Pipeline):
         folder = Path(self.model.config._name_or_path)
         task = self._task(folder)
         config = self.model.config.to_dict()
-        positions = config.get("max_position_embeddings") or config.get("n_positions")
-        tokens = Tokens.of(cast(Any, self.tokenizer), task.max_length, positions)
+        tokens = Tokens.of(cast(Any, self.tokenizer), task.max_length, positions(config))
         engine = scorer = torch_engine(self.model)
         if task.generates:
             engine = Writer(self.model, folder, {**task.writing(), **generation})

@@ -11,7 +11,7 @@ from hfrecipes import config as yaml
 from hfrecipes.data import cut, fingerprint, open_splits, take
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
-from hfrecipes.models import load_config, load_tokenizer, load_tokens, save_tokenizer
+from hfrecipes.models import load_config, load_tokenizer, load_tokens, positions, save_tokenizer
 from hfrecipes.stages import log, stage
 from hfrecipes.tokenization import Texts, columns_of_texts
 
@@ -73,8 +73,7 @@ def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:
         return load_tokenizer(recipe.model, recipe.family)
     kind = recipe.family.architecture
     made = recipe.tokenizer.train(Texts(train, columns_of_texts(recipe.task)), kind)
-    positions = load_config(recipe.model).to_dict()
-    length = recipe.task.max_length or positions.get("max_position_embeddings") or positions.get("n_positions") or 512
+    length = recipe.task.max_length or positions(load_config(recipe.model).to_dict()) or 512
     return recipe.tokenizer.wrap(made, kind, length)
 
 
@@ -96,12 +95,12 @@ def vocabulary(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, base: PreTrai
 def encode(rows: Dataset, recipe: Recipe, tokens: Tokens, config: dict[str, Any], folder: Path) -> int:
     """Write what the model learns from rows, and say how many windows fill the model's whole length."""
 
-    def work(batch: dict[str, list[Any]], positions: list[int]) -> dict[str, list[Any]]:
+    def work(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
         singles = [dict(zip(batch, entries, strict=True)) for entries in zip(*batch.values(), strict=True)]
         features = recipe.task.examples(singles, tokens, config)
         columns: dict[str, list[Any]] = {key: [f[key] for f in features] for key in features[0]}
         length = [len(f["input_ids"]) for f in features]
-        return {**columns, "row": [positions[f["row"]] for f in features], "length": length}
+        return {**columns, "row": [numbers[f["row"]] for f in features], "length": length}
 
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         done = rows.map(
