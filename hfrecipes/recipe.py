@@ -28,7 +28,8 @@ class Recipe(Part, kind="recipes"):
 
     `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
     `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics. `before` measures
-    the checkpoint on the test split as it was before training, too. `seed` decides the validation cut, the order of the rows
+    the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
+    sentence). `seed` decides the validation cut, the order of the rows
     and the new weights.
     """
 

@@ -75,18 +75,18 @@ class Report:
 
 
 def comparison(found: Sequence[Report]) -> tuple[list[str], list[list[str]]]:
-    """A row a run, as texts: what it is, its deciding figure before and after training and as served, and what that costs."""
-    header = ["run", "data", "model", "figure", "before", "after", "served", "MB", "p50 ms", "minutes of training"]
+    """A row a run, as texts: what it is, its deciding figure (with no model, before training, after it, as served), its cost."""
+    header = ["run", "data", "model", "figure", "baseline", "before", "after", "served", "MB", "p50 ms", "minutes of training"]
     rows = []
     for report in found:
         recipe, last = report.values["recipe"], report.frontier[-1]
         figure = report.values["figures"][0]
-        before = f"{report.values['before'][figure]:.4f}" if "before" in report.values else "-"
+        first = [report.values.get(name, {}).get(figure) for name in ("baseline", "before")]
         start = recipe["model"].get("path") or f"new {recipe['model']['new']}"
         places = [report.path.parent.name, Path(recipe["data"]["path"]).name, start.removeprefix("package:")]
         reached = [f"{candidate.scores[figure]:.4f}" for candidate in (report.frontier[0], last)]
         costs = [f"{last.mb:.1f}", f"{last.p50_ms:.2f}", f"{report.values['seconds']['train'] / 60:.1f}"]
-        rows.append([*places, figure, before, *reached, *costs])
+        rows.append([*places, figure, *("-" if entry is None else f"{entry:.4f}" for entry in first), *reached, *costs])
     return header, rows
 
 

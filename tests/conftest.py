@@ -154,6 +154,7 @@ def make_text_tokenizer(side: str) -> Any:
         padding_side=side,
         model_max_length=64,
         model_input_names=["input_ids", "attention_mask"],
+        extra_special_tokens=[f"<extra_id_{i}>" for i in range(10)] if side == "right" else [],
     )
 
 

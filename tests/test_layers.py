@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
     ("errors",),
     ("part", "family", "distributed", "__init__"),
-    ("config", "folder", "tokens", "data", "models", "metrics", "report", "plots"),
+    ("config", "folder", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
     ("tasks", "strategies", "objectives", "targets", "checks", "tokenizers", "tokenization", "batches", "trainer"),
     ("checkpoint", "recipe", "inference"),
     ("recipes", "arguments", "measurement"),

@@ -102,6 +102,14 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         return runner(**{name: entry for name, entry in given.items() if name in runner.metadata.kwargs})
 
 
+def read_pair(model: OnnxGenerator, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The `logits` of an encoder-decoder for a source (`input_ids`) and what stands in its decoder (`decoder_input_ids`)."""
+    given = {name: torch.from_numpy(array) for name, array in batch.items()}
+    read = model.get_encoder()(given["input_ids"], given["attention_mask"])
+    found = model(None, given["attention_mask"], decoder_input_ids=given["decoder_input_ids"], encoder_outputs=read)
+    return {"logits": found.logits.numpy()}
+
+
 @dataclass(frozen=True)
 class Writer:
     """The engine of tasks that write: calls `generate` of a model with `options` (`max_new_tokens`, `num_beams`, `do_sample`,

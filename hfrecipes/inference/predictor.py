@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import opened, read_json
+from hfrecipes.hub import local_folder
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
@@ -46,15 +48,13 @@ class Predictor:
 
     @classmethod
     def open(cls, path: str | Path, graph: str | None = None, threads: int | None = None, **generation: Any) -> Predictor:
-        """Open a run folder, a bundle, or a checkpoint.
+        """Open a run folder, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
         targets, or `pytorch` for the checkpoint. `generation` changes the task's options of `generate`. Raises ModelError
-        where there is no such folder or graph.
+        where there is no such folder, repository or graph.
         """
-        folder = Path(path)
-        if not folder.is_dir():
-            raise ModelError(str(path), "there is no such folder", "Give a run, a bundle or a checkpoint")
+        folder = local_folder(path)
         if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
             checkpoint = folder / "model" if (folder / "recipe.yaml").is_file() else folder
             return cls.around(load_trained(checkpoint), checkpoint, generation)
@@ -78,11 +78,12 @@ class Predictor:
         if not task.generates:
             engine = scorer = onnx_engine(file, providers, threads)
         else:
-            from hfrecipes.inference.generation import OnnxGenerator, Writer
+            from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
 
             model = OnnxGenerator.open(file, providers, threads)
             engine = Writer(model, folder, {**task.writing(), **generation})
-            scorer = onnx_engine(file / "prefill.onnx", providers, threads)
+            pair = model.encoder is not None
+            scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads)
         return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
 
     @classmethod

@@ -25,7 +25,7 @@ LOST = {
 def pipeline(task: str, path: str | Path, graph: str | None = None, **generation: Any) -> Predictor:
     """A predictor for `task` from a run, a checkpoint or a bundle: `pipeline("summarization", "runs/tldr")(texts)`.
 
-    Raises UserError where the folder was made for another task.
+    `path` is a folder, or `owner/name` on the Hub. Raises UserError where the folder was made for another task.
     """
     if task not in names("tasks"):
         raise UserError("pipeline", f"unknown task '{task}'", hint(task, names("tasks")))

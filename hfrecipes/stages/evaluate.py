@@ -10,11 +10,12 @@ from hfrecipes.data import open_splits, take
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, measure, score
+from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model
 from hfrecipes.stages import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hfrecipes.recipe import Recipe
     from hfrecipes.tasks import Row
@@ -38,6 +39,7 @@ def evaluate(recipe: Recipe, run: Run) -> None:
         write_json(folder / "rows.json", rows)
         if recipe.before:
             write_json(folder / "before.json", before(recipe, run, rows))
+            write_json(folder / "baseline.json", baseline(recipe, rows, predictor.config))
         write_candidate(
             folder,
             "pytorch",
@@ -54,6 +56,16 @@ def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:
     config = load_config(recipe.model, read_json(run.data / "facts.json")["learned"])
     untrained = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config)
     return score(Predictor.around(untrained, run.model), rows, recipe.metrics(config.to_dict()))[0]
+
+
+def baseline(recipe: Recipe, rows: Sequence[Row], config: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of what needs no model; empty where the task knows nothing of the kind."""
+    task = recipe.task
+    guesses = task.baseline(rows, config)
+    if guesses is None:
+        return {}
+    metrics = [metric for metric in recipe.metrics(config) if metric.wants == "label"]
+    return scores(metrics, {"label": guesses}, [task.reference(row, config) for row in rows])
 
 
 def write_candidate(folder: Any, name: str, found: Measured, facts: dict[str, Any]) -> None:

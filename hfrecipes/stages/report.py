@@ -39,7 +39,7 @@ def _write(recipe: Recipe, run: Run) -> None:
         "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
     }
     if (run.answers / "before.json").is_file():
-        values["before"] = read_json(run.answers / "before.json")
+        values |= {name: read_json(run.answers / f"{name}.json") for name in ("baseline", "before")}
     if "check" in done:
         from hfrecipes.stages.check import trial
 

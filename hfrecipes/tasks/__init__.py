@@ -127,6 +127,10 @@ class Task(Part, kind="tasks"):
     def reference(self, row: Row, config: Mapping[str, Any]) -> Any:
         """The true answer of a labelled row, in the form of `prediction`."""
 
+    def baseline(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any] | None:
+        """For labelled rows the predictions that need no model, which any model has to beat; None where the task knows none."""
+        return None
+
     @abstractmethod
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics that the field reports; the first decides."""

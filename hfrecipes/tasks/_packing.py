@@ -10,6 +10,9 @@ from hfrecipes.tasks import IGNORED, Features
 if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
+SAMPLE = 16
+"""Words of a text with a mask in its middle, to measure the speed of answers on."""
+
 
 def pack(texts: Sequence[str], tokens: Tokens, separator: Sequence[int], length: int) -> list[Features]:
     """Blocks of `length` token ids (the last may be shorter, not below 2); `row` is the text in which a block begins."""
@@ -35,3 +38,9 @@ def slide(blocks: Sequence[Features], length: int) -> list[Features]:
         found.append({"input_ids": [*before, *ids], "row": block["row"], "targets": [IGNORED] * len(before) + fresh})
         before = list(ids)[-(length - length // 2) :]
     return found
+
+
+def masked_sample(text: str) -> str:
+    """The beginning of a text with a mask in its middle."""
+    words = text.split()[:SAMPLE]
+    return " ".join([*words[: len(words) // 2], "<mask>", *words[len(words) // 2 + 1 :]])

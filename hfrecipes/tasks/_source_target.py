@@ -68,16 +68,25 @@ class SourceTarget(Task):
         return {}
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        room = self._room(tokens, config) - len(tokens.encode([self.template.replace(PLACE, "")])[0].ids)
-        if room < 1:
-            what = f"{self.max_target_length} of the {tokens.max_length} tokens that the model reads leave no room for the source"
-            raise RecipeError(f"task.{self.name}.max_target_length", what, "Write less")
-        prompts = [self.template.replace(PLACE, tokens.cut(row["source"], room)) for row in rows]
+        frames = [self.frame(row) for row in rows]
+        taken = [len(e.ids) for e in tokens.encode([frame.replace(PLACE, "") for frame in frames])]
+        prompts = []
+        for row, frame, length in zip(rows, frames, taken, strict=True):
+            room = self._room(tokens, config) - length
+            if room < 1:
+                written, read = self.max_target_length, tokens.max_length
+                what = f"{written} of the {read} tokens that the model reads leave no room for the source"
+                raise RecipeError(f"task.{self.name}.max_target_length", what, "Write less")
+            prompts.append(frame.replace(PLACE, tokens.cut(row["source"], room)))
         return [{**tokens.features(e), "row": i} for i, e in enumerate(tokens.encode(prompts))]
+
+    def frame(self, row: Row) -> str:
+        """The template as this row fills it, but for the place of the source."""
+        return self.template
 
     def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         read = self.encode(rows, tokens, config)
-        targets = [tokens.cut(self.reference(row, config)[0], self.max_target_length - 1) for row in rows]
+        targets = [tokens.cut(next(iter(self.reference(row, config)), ""), self.max_target_length - 1) for row in rows]
         if config.get("is_encoder_decoder"):
             written = tokens.encode(targets)
             return [{**features, "labels": list(e.ids)} for features, e in zip(read, written, strict=True)]

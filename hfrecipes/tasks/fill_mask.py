@@ -15,16 +15,13 @@ from hfrecipes.family import Architecture
 from hfrecipes.metrics.perplexity import Perplexity
 from hfrecipes.part import value
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
-from hfrecipes.tasks._packing import pack
+from hfrecipes.tasks._packing import masked_sample, pack
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens
-
-SAMPLE = 16
-"""Words of a text with a mask in its middle, to measure the speed of answers on."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +115,7 @@ class FillMask(Task):
         return {"text": given} if isinstance(given, str) else {"text": given["text"]}
 
     def sample(self, row: Row) -> Any:
-        words = str(row["text"]).split()[:SAMPLE]
-        return " ".join([*words[: len(words) // 2], "<mask>", *words[len(words) // 2 + 1 :]])
+        return masked_sample(str(row["text"]))
 
     def prediction(self, answer: Filled, config: Mapping[str, Any]) -> str:
         return answer.words[0][0]

@@ -15,6 +15,7 @@ from hfrecipes.family import Architecture
 from hfrecipes.metrics.squad import Squad
 from hfrecipes.part import value
 from hfrecipes.tasks import Features, Row, Task, Window
+from hfrecipes.tasks._question import COLUMNS, question_and_context
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,11 +58,7 @@ class QuestionAnswering(Task):
     null_threshold: float = 0.0
 
     heads: ClassVar[Mapping[Architecture, str]] = {"encoder": "question-answering"}
-    columns: ClassVar[Mapping[str, Column]] = {
-        "question": Column("the question", text=True),
-        "context": Column("the text that holds the answer", text=True),
-        "answers": Column("{text: [...], answer_start: [...]}, empty lists where there is no answer"),
-    }
+    columns: ClassVar[Mapping[str, Column]] = COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("start_logits", "end_logits")
     per_token: ClassVar[bool] = True
 
@@ -127,10 +124,7 @@ class QuestionAnswering(Task):
         return Answer(row["context"][start:end], start, end, float(shares[best] / shares.sum()))
 
     def row(self, given: Any) -> Row:
-        if isinstance(given, Mapping):
-            return {"question": given["question"], "context": given["context"]}
-        question, context = given
-        return {"question": question, "context": context}
+        return question_and_context(given)
 
     def prediction(self, answer: Answer, config: Mapping[str, Any]) -> str:
         return answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -140,6 +141,13 @@ class TextClassification(Task):
             given = self._named(row["label"], config)
             return [int(name in given) for name in names]
         return self._named([row["label"]], config)[0]
+
+    def baseline(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any] | None:
+        """The most frequent label."""
+        if config["problem_type"] != "single_label_classification":
+            return None
+        [(label, _)] = Counter(self.reference(row, config) for row in rows).most_common(1)
+        return [label] * len(rows)
 
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (Pearson(),) if config["problem_type"] == "regression" else (Accuracy(), F1())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,3 +121,18 @@ def test_a_new_process_answers_without_torch_and_transformers(finished: Path) ->
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == ["positive", [], True]
+
+
+def test_a_repository_of_the_hub_is_opened_by_its_name(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    commit = "0" * 40
+    repository = tmp_path / "models--someone--films"
+    shutil.copytree(finished / "model", repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert Predictor.open("someone/films")("the film was good").label == "positive"
+    with pytest.raises(ModelError, match="there is no such folder, and on the Hub"):
+        Predictor.open("someone/plays")

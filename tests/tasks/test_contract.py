@@ -12,6 +12,7 @@ from hfrecipes.config import build
 from hfrecipes.part import names
 from hfrecipes.recipe import Recipe
 from hfrecipes.tasks import Task
+from hfrecipes.tasks._source_target import SourceTarget
 from tests.conftest import sentiment, write_lines
 
 FAMILIES = {"bert": "encoder", "gpt": "decoder", "t5": "encoder-decoder"}
@@ -36,7 +37,7 @@ def rows_of(task: str, count: int, start: int = 0) -> list[dict[str, Any]]:
                     ],
                 }
             )
-        elif task == "question-answering":
+        elif task in ("question-answering", "generative-question-answering"):
             at = row["text"].index(words[3])
             rows.append({"question": "film was", "context": row["text"], "answers": {"text": [words[3]], "answer_start": [at]}})
         elif task == "sentence-similarity":
@@ -47,7 +48,7 @@ def rows_of(task: str, count: int, start: int = 0) -> list[dict[str, Any]]:
                     "score": float(len(rows) % 3),
                 }
             )
-        elif task in ("fill-mask", "text-generation"):
+        elif task in ("fill-mask", "text-generation", "span-corruption"):
             rows.append({"text": row["text"]})
         else:
             rows.append({"source": row["text"], "target": words[3]})
@@ -58,8 +59,14 @@ ASK = {
     "text-classification": ["the film was good", "the plot was awful and the scene dull", "film"],
     "token-classification": ["the film was good", "the plot was awful my new film", "film"],
     "question-answering": [("film was", "the film was good"), ("film was", "the film was dull my new card bank"), ("was", "bad")],
+    "generative-question-answering": [
+        ("film was", "the film was good"),
+        ("film was", "the film was dull my new card"),
+        ("was", "bad"),
+    ],
     "sentence-similarity": [("the film was good", "great"), ("the plot was awful my new film", "bad"), "film"],
     "fill-mask": ["the film was [MASK]", "the plot [MASK] awful my new film", "[MASK]"],
+    "span-corruption": ["the film was <mask>", "the <mask> was awful my new <mask>", "<mask>"],
     "text-generation": ["the film was", "the plot was awful my new", "film"],
     "summarization": ["the film was good", "the film was awful my new card", "film"],
     "translation": ["the film was good", "the film was awful my new card", "film"],
@@ -68,7 +75,7 @@ ASK = {
 
 
 def test_the_table_of_families_and_tasks_is_whole() -> None:
-    assert len(ABLE) == 5 + 5 + 4
+    assert len(ABLE) == 5 + 6 + 6
     assert set(ASK) == set(names("tasks"))
 
 
@@ -79,7 +86,7 @@ def test_a_task_trains_exports_and_answers_the_same_everywhere(
     write_lines(tmp_path / "data/train.jsonl", rows_of(task, 64))
     write_lines(tmp_path / "data/test.jsonl", rows_of(task, 16, start=64))
     model = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]
-    options = {"max_length": 48, "max_target_length": 4} if "source" in Task.find(task).columns else {"max_length": 48}
+    options = {"max_length": 48, "max_target_length": 4} if issubclass(Task.find(task), SourceTarget) else {"max_length": 48}
     if Task.find(task).generates:
         options["generation"] = {"max_new_tokens": 4, "do_sample": False}
     recipe = build(

@@ -1,0 +1,33 @@
+"""Hub: a repository as a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hfrecipes.errors import ModelError
+
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
+WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.txt", "*.model"]
+"""What answers can need; the pickled weights that a repository may also have are never fetched."""
+
+
+def local_folder(path: str | Path, revision: str | None = None) -> Path:
+    """The folder at `path`, or the repository `owner/name` of the Hub in the local cache, fetched where it is not there yet.
+
+    Raises ModelError where there is neither.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if not NAME.fullmatch(str(path)):
+        raise ModelError(str(path), "there is no such folder", "Give a run, a bundle, a checkpoint, or owner/name on the Hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(path), revision=revision, allow_patterns=WANTED))
+    except (OSError, ValueError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(
+            str(path), f"there is no such folder, and on the Hub: {first}", "Give a run, a bundle, a checkpoint, or owner/name"
+        ) from error
