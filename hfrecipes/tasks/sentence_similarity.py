@@ -39,13 +39,16 @@ class Similarity:
 class SentenceSimilarity(Task):
     """How near two texts are, by the cosine of their embeddings (Reimers and Gurevych 2019, arXiv:1908.10084).
 
-    `loss: cosent` orders pairs as their `score` does (the logarithm of one plus the sum over all pairs of pairs in the wrong
-    order; Su 2022); `mnrl` takes every pair for a match and the other texts of the batch for mismatches (Henderson et al.
-    2017, arXiv:1705.00652). `scale` multiplies cosines in both. For a cross-encoder use text-classification on pairs.
+    `objective: cosent` orders the pairs of a batch as their `score` does (the logarithm of one plus the sum over all pairs of
+    pairs in the wrong order; Su 2022); `cosine` takes the score, on a scale from 0 to 1, for the cosine itself (its squared
+    error, as in the paper above), which also holds between pairs that are never in one batch; `mnrl` takes every pair for a
+    match and the other texts of the batch for mismatches (Henderson et al. 2017, arXiv:1705.00652). `scale` multiplies cosines
+    in cosent and mnrl: both compare the rows of a batch, so `train_sampling_strategy: random` lets them see more than texts of
+    one length. For a cross-encoder use text-classification on pairs.
     """
 
     pooling: Literal["mean", "cls", "max"] = "mean"
-    objective: Literal["cosent", "mnrl"] = "cosent"
+    objective: Literal["cosent", "cosine", "mnrl"] = "cosent"
     scale: Annotated[float, Field(gt=0)] = 20.0
     max_length: Annotated[int, Field(gt=2)] | None = 128
 
@@ -62,9 +65,15 @@ class SentenceSimilarity(Task):
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         from hfrecipes.errors import DataError
 
-        if self.objective == "cosent" and "score" not in rows.column_names:
-            raise DataError("data.score", "cosent needs a score for every pair", "Name its column, or write `objective: mnrl`")
-        return {}
+        if self.objective == "mnrl":
+            return {}
+        if "score" not in rows.column_names:
+            what = f"{self.objective} needs a score for every pair"
+            raise DataError("data.score", what, "Name its column, or write `objective: mnrl`")
+        low, high = float(min(rows["score"])), float(max(rows["score"]))
+        if low == high:
+            raise DataError("data.score", f"every pair has the score {low:g}", "Give pairs that are near and pairs that are not")
+        return {"score_range": [low, high]}
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         texts = [(i, row[role]) for i, row in enumerate(rows) for role in ("text", "text_pair") if role in row]
@@ -99,6 +108,9 @@ class SentenceSimilarity(Task):
             return functional.cross_entropy(
                 self.scale * first @ second.T, torch.arange(len(first), device=states.device)
             ), outputs
+        if self.objective == "cosine":
+            low, high = model.config.score_range
+            return functional.mse_loss((first * second).sum(dim=-1), (scores - low) / (high - low)), outputs
         cosines = self.scale * (first * second).sum(dim=-1)
         gaps = cosines[None, :] - cosines[:, None]
         wrong = gaps[scores[:, None] > scores[None, :]]
