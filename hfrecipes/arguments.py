@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from hfrecipes.errors import RecipeError
+from hfrecipes.optimization import check_rate
 from hfrecipes.part import hint
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 OURS = ("output_dir", "remove_unused_columns", "label_names", "length_column_name")
 """Arguments that the run decides, not the recipe."""
+ELSEWHERE = {"label_smoothing_factor": "objective: {supervised: {label_smoothing: 0.1}}"}
+"""Arguments that the Trainer heeds in its own loss only, and where the recipe has the same."""
 STRATEGIES = ("group_by_length", "random")
 """Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
 
@@ -34,6 +37,8 @@ def check_arguments(recipe: Recipe) -> None:
         where = f"{recipe.name}.train.{key}"
         if key not in fields:
             raise RecipeError(where, "unknown key", _close(key, fields))
+        if key in ELSEWHERE and given:
+            raise RecipeError(where, "the Trainer's own loss would have to be used", f"Write `{ELSEWHERE[key]}`")
         if isinstance(given, dict):
             continue
         try:
@@ -41,6 +46,9 @@ def check_arguments(recipe: Recipe) -> None:
         except pydantic.ValidationError as error:
             raise RecipeError(where, f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")) from None
     grouping(recipe)
+    if recipe.optimizer is not None and "optim" in recipe.train:
+        raise RecipeError(f"{recipe.name}.optimizer", "`train.optim` names another", "Write one of them")
+    check_rate(float(recipe.train.get("learning_rate", TrainingArguments.learning_rate)))
     arguments(recipe, Path("unused"), "loss", lower=True)
 
 

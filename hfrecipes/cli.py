@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +20,6 @@ from hfrecipes.part import names, summary
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
-    from hfrecipes.report import Report
-    from hfrecipes.tokenization import Cut
 
 app = typer.Typer(
     help="Recipes that take BERT, GPT and T5 from a data set to a model that can be trusted in production.",
@@ -28,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-KINDS = ("recipes", "tasks", "strategies", "objectives", "metrics", "targets", "checks", "tokenizers")
+KINDS = ("recipes", "tasks", "strategies", "optimizers", "objectives", "metrics", "targets", "checks", "tokenizers")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]
@@ -88,10 +87,63 @@ def list_parts(kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.j
     """What there is to choose from."""
     if kind is not None and kind not in KINDS:
         raise UserError("list", f"unknown kind '{kind}'", f"One of: {', '.join(KINDS)}")
+    if kind == "optimizers":
+        from hfrecipes.tables import print_optimizers
+
+        return print_optimizers()
     for each in [kind] if kind else KINDS:
         print(each)
         for name in names(each):
             print(f"  {name:<22} {summary(each, name)}")
+
+
+@app.command("lr-find")
+def lr_find(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    steps: Annotated[int, typer.Option(min=10, help="Steps of the sweep.")] = 100,
+) -> None:
+    """Try growing learning rates in a short training, and suggest one (Smith's range test)."""
+    from hfrecipes.rate_finder import find_rate
+
+    folder = out or Path("runs") / f"{recipe.stem}_lr_find"
+    found = find_rate(_load(recipe, overrides), folder, steps)
+    print(f"train.learning_rate={found.suggestion:.1e}\n{folder / 'lr_find.png'}")
+
+
+@app.command()
+def tune(
+    recipe: RecipeFile,
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The values that may be drawn, by key.")],
+    overrides: Overrides = None,
+    out: Out = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an earlier call counted.")] = 20,
+) -> None:
+    """Search the values of a recipe that do best on the validation split (needs optuna)."""
+    from hfrecipes import tuning
+
+    folder = out or Path("runs") / f"{recipe.stem}_tune"
+    found = tuning.tune(recipe, space, folder, trials, overrides or ())
+    print(f"{found.figure} {found.score:.4f} after {found.trials} trials, with")
+    print(shlex.join(f"{key}={json.dumps(entry)}" for key, entry in found.values.items()))
+    print(folder / "best.yaml")
+
+
+@app.command()
+def features(
+    limit: Annotated[float | None, typer.Option(min=0, help="Delete what was used the longest ago beyond so many GB.")] = None,
+) -> None:
+    """What the feature store holds, and how to make it smaller."""
+    from hfrecipes import feature_store
+
+    folder = feature_store.home()
+    if limit is not None:
+        print(f"deleted {len(feature_store.evict(folder, int(limit * 1e9)))} files")
+    found = feature_store.sizes(folder)
+    for name, size, days in found:
+        print(f"{name}  {size / 1e6:10.1f} MB  used {days:.1f} days ago")
+    print(f"{sum(size for _, size, _ in found) / 1e6:.1f} MB in {folder}")
 
 
 @app.command()
@@ -129,6 +181,7 @@ def tokens(
 ) -> None:
     """Train every kind of tokenizer on the texts, and compare how they cut them."""
     from hfrecipes.data import Column, Data
+    from hfrecipes.tables import print_cuts
     from hfrecipes.tokenization import Texts, columns_of_texts, compare
     from hfrecipes.tokenizers import Tokenization
 
@@ -144,7 +197,7 @@ def tokens(
         texts = Texts.of(data, {"text": Column("the texts", text=True)}, ["text"])
     parts = [Tokenization.choose({name: {"vocab_size": vocab_size}}) for name in names("tokenizers")]
     cuts = compare(texts, parts, " ".join(text) if text else None)
-    _cuts(cuts)
+    print_cuts(cuts)
     if plot is not None:
         from hfrecipes.plots import draw_tokens
 
@@ -193,47 +246,14 @@ def _finish(work: Any, folder: Path) -> None:
     """Do the work of a verb, and print its table also when a check refuses."""
     from hfrecipes.errors import CheckFailed
     from hfrecipes.report import Report
+    from hfrecipes.tables import print_report
 
     try:
         found = work()
     except CheckFailed:
-        _table(Report.load(folder))
+        print_report(Report.load(folder))
         raise
-    _table(found)
-
-
-def _table(found: Report) -> None:
-    if not distributed.is_main():
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    header, rows = found.rows()
-    table = Table(title=f"measured on {found.values['test_rows']} rows of the {found.values['split']} split")
-    for name in header:
-        table.add_column(name, justify="left" if name == "candidate" else "right")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    for verdict in found.values.get("checks", []):
-        console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
-    console.print(f"{found.path.with_name('report.md')}", highlight=False)
-
-
-def _cuts(cuts: Sequence[Cut]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="trained and measured on the same texts", show_lines=True)
-    for name in ("tokenizer", "vocabulary", "tokens/word", "unknown", "bytes/token"):
-        table.add_column(name, justify="left" if name == "tokenizer" else "right", no_wrap=True)
-    table.add_column("cut", overflow="fold", ratio=1)
-    for cut in cuts:
-        figures = (f"{cut.vocabulary:,}", f"{cut.fertility:.2f}", f"{cut.unknown:.1%}", f"{cut.bytes_per_token:.2f}")
-        table.add_row(cut.name, *figures, Text(" ".join(cut.pieces)))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print_report(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

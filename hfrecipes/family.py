@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedConfig
 
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -28,6 +29,31 @@ def auto_class(head: str) -> Any:
     from optimum.exporters.tasks import TasksManager
 
     return TasksManager.get_model_class_for_task(head, library="transformers")
+
+
+def blocks(model: Module) -> list[str]:
+    """The names of a model's blocks from the input to the output; an encoder's come before its decoder's."""
+    from torch.nn import ModuleList
+
+    lists: list[str] = []
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in lists)
+        if isinstance(module, ModuleList) and not inside and len({type(item) for item in module}) == 1:
+            lists.append(name)
+    return [f"{name}.{i}" for name in lists for i in range(len(model.get_submodule(name)))]  # type: ignore[arg-type]
+
+
+def depths(model: Module) -> dict[str, int]:
+    """For each parameter how far from the input it is: 0 before the first block (the embeddings, and a head that is tied to
+    them), then the number of its block from 1, and one more than the blocks behind the last of them (the head)."""
+    names = [f"{name}." for name in blocks(model)]
+    order = list(dict(model.named_parameters()))
+    found = {parameter: next((i for i, n in enumerate(names, 1) if parameter.startswith(n)), 0) for parameter in order}
+    seen = 0
+    for parameter in order:
+        seen = max(seen, found[parameter])
+        found[parameter] = found[parameter] or (len(names) + 1 if seen == len(names) else seen)
+    return found
 
 
 def shape(config: PreTrainedConfig) -> dict[str, int]:

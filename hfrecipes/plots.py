@@ -44,6 +44,16 @@ def draw_loss(history: Sequence[Mapping[str, float]], file: Path) -> str | None:
     return _save(figure, file)
 
 
+def draw_rates(rates: Sequence[float], losses: Sequence[float], suggestion: float, file: Path) -> str:
+    """The loss over the learning rate, on a logarithmic axis, with the rate that is suggested."""
+    figure, axes = _axes()
+    axes.plot(rates, losses)
+    axes.axvline(suggestion, color="tab:red", linestyle="--", label=f"suggested: {suggestion:.1e}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss (running mean)", title="Range test")
+    axes.legend()
+    return _save(figure, file)
+
+
 def draw_confusion(predictions: Sequence[Any], references: Sequence[Any], file: Path) -> str | None:
     """Which of the most confused classes are taken for which, as counts."""
     if not references or not isinstance(references[0], str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from hfrecipes.family import Family
 from hfrecipes.metrics import Metric
 from hfrecipes.models import Model
 from hfrecipes.objectives import Objective
+from hfrecipes.optimizers import Optimizer
 from hfrecipes.part import Part, value
 from hfrecipes.strategies import Strategy
 from hfrecipes.targets import Target
@@ -27,10 +28,10 @@ class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
     `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
-    `transformers.TrainingArguments` under its own names. An empty `evaluate` means the task's usual metrics. `before` measures
+    `transformers.TrainingArguments` under its own names; without `optimizer` its `optim` decides. An empty `evaluate` means the
+    task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
-    sentence). `seed` decides the validation cut, the order of the rows
-    and the new weights.
+    sentence). `seed` decides the validation cut, the order of the rows and the new weights.
     """
 
     family: ClassVar[Family]
@@ -40,9 +41,11 @@ class Recipe(Part, kind="recipes"):
     model: Model
     tokenizer: Tokenization | None = None
     strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
+    optimizer: Optimizer | None = None
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)
     evaluate: tuple[Metric, ...] = ()
+    early_stopping: Annotated[int, Field(gt=0)] | None = None
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] = ()
     before: bool = False

@@ -74,7 +74,6 @@ def test_a_key_like_none_names_where_the_keys_are(values: dict[str, Any]) -> Non
         {"lr_scheduler_type": "cosine"},
         {"lr_scheduler_kwargs": {"num_cycles": 1}},
         {"optim": "adamw_torch"},
-        {"label_smoothing_factor": 0.1},
         {"gradient_accumulation_steps": 4},
         {"logging_steps": 5},
         {"save_total_limit": 2},
@@ -93,3 +92,20 @@ def test_a_value_of_another_type_is_refused_at_its_key(train: dict[str, Any], va
     [key] = train
     with pytest.raises(RecipeError, match=f"^bert.train.{key}: .*, not "):
         check_arguments(recipe(values, **train))
+
+
+def test_what_the_trainer_would_heed_in_its_own_loss_alone_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"label_smoothing: 0\.1"):
+        check_arguments(recipe(values, label_smoothing_factor=0.1))
+
+
+def test_two_optimizers_are_refused(values: dict[str, Any]) -> None:
+    made = build(Recipe, {**values, "optimizer": "lion", "train": {"optim": "adamw_torch"}})
+    with pytest.raises(RecipeError, match=r"`train\.optim` names another"):
+        check_arguments(made)
+
+
+@pytest.mark.parametrize("rate", [0, -1e-5])
+def test_a_rate_that_teaches_nothing_is_refused(values: dict[str, Any], rate: float) -> None:
+    with pytest.raises(RecipeError, match="Write a number above 0"):
+        check_arguments(recipe(values, learning_rate=rate))

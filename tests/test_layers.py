@@ -15,12 +15,14 @@ ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
     ("errors",),
     ("part", "family", "distributed", "__init__"),
-    ("config", "folder", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
-    ("tasks", "strategies", "objectives", "targets", "checks", "tokenizers", "tokenization", "batches", "trainer"),
-    ("checkpoint", "recipe", "inference"),
+    ("config", "folder", "feature_store", "prefix", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
+    ("tasks", "strategies", "optimizers", "objectives", "targets", "checks", "tokenizers", "tokenization"),
+    ("batches", "trainer", "features"),
+    ("checkpoint", "recipe", "optimization", "inference"),
     ("recipes", "arguments", "measurement"),
     ("stages",),
     ("verbs", "plugins"),
+    ("rate_finder", "tuning", "tables"),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

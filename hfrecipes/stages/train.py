@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
+from hfrecipes.optimization import build_optimizer, listed, unusual_rate
 from hfrecipes.part import names
 from hfrecipes.stages import log, stage
 from hfrecipes.tasks import Task, Window, by_row
@@ -21,24 +24,55 @@ from hfrecipes.tasks import Task, Window, by_row
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
-    from transformers import TrainingArguments
+    from transformers import TrainerCallback, TrainingArguments
 
     from hfrecipes.recipe import Recipe
     from hfrecipes.tokens import Tokens
+    from hfrecipes.trainer import RecipeTrainer
 
 
 @stage(
-    blocks=("task", "data", "model", "strategy", "objective", "train", "evaluate", "seed"),
+    blocks=("task", "data", "model", "strategy", "optimizer", "objective", "train", "evaluate", "early_stopping", "seed"),
     after=("prepare",),
     outputs=("model",),
     everywhere=True,
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
+    from hfrecipes.features import Frozen
+
+    trainer = trainer_for(recipe, run)
+    rates = listed(trainer.create_optimizer(), trainer.args.learning_rate)
+    if unusual := unusual_rate(recipe.optimizer, recipe.strategy, trainer.args.learning_rate):
+        log.warning(unusual)
+    trainer.train(resume_from_checkpoint=last(run.checkpoints))
+    final = trainer.evaluate()
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, Frozen):
+            callback.release()
+
+    def save() -> None:
+        trained = recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model))
+        if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
+            trained.config.use_cache = trained.generation_config.use_cache = True
+        with staged(run.model) as folder:
+            save_trained(folder, trained, run.data / "tokenizer", recipe.task, head_for(recipe))
+            figures = {key.removeprefix("eval_"): figure for key, figure in final.items()}
+            write_json(folder / "scores.json", {"validation": figures})
+            write_json(folder / "rates.json", rates)
+            write_json(folder / "history.json", trainer.state.log_history)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+    distributed.on_main(save)
+
+
+def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
+    """The Trainer of a prepared run, with its model, rows and optimizer."""
     from datasets import load_from_disk
     from transformers import set_seed
 
     from hfrecipes.batches import Batches
+    from hfrecipes.features import BatchesWithStates, Frozen, WithStates
     from hfrecipes.trainer import RecipeTrainer
 
     facts = read_json(run.data / "facts.json")
@@ -56,43 +90,44 @@ def train(recipe: Recipe, run: Run) -> None:
 
     size, grouped = grouping(recipe)
     parts = distributed.processes() * options.gradient_accumulation_steps
-    batches = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped)
+    batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped)
     set_seed(recipe.seed)
-    head = head_for(recipe)
-    model = recipe.strategy.prepare(load_model(recipe.model, head, config), recipe.family)
-    trainer = RecipeTrainer(
-        recipe.objective.bind(model, recipe.family, recipe.task),
+    model = recipe.strategy.prepare(load_model(recipe.model, head_for(recipe), config), recipe.family)
+    loss, collate = recipe.objective.bind(model, recipe.family, recipe.task), collator(recipe, tokens)
+    held: Any = splits["validation"]
+    callbacks = [*recipe.strategy.callbacks(model, options.num_train_epochs), *patience(recipe, options)]
+    epochs = range(math.ceil(options.num_train_epochs))
+    if recipe.task.reads_as_encoded and any(recipe.strategy.frozen_blocks(model, epoch) for epoch in epochs):
+        left = tokens.padding_side == "left"
+        frozen = Frozen(model, partial(recipe.strategy.frozen_blocks, model), collate, left, options.bf16)
+        batches, held = frozen.watch(BatchesWithStates(batches)), frozen.watch(WithStates(held))
+        loss, collate = frozen.loss(loss), frozen.batch
+        callbacks.append(frozen)
+    log.info("training on %s, %d rows a step", describe(options), size * parts)
+    return RecipeTrainer(
+        loss,
         model=model,
         args=options,
         train_dataset=batches,
-        eval_dataset=splits["validation"],
-        data_collator=collator(recipe, tokens),
+        eval_dataset=held,
+        data_collator=collate,
         compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,
+        optimizers=(build_optimizer(recipe.optimizer, model, recipe.strategy.rates(model), options), None),
+        callbacks=callbacks,
         preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],
     )
-    log.info("training on %s, %d rows a step", describe(options), size * parts)
-    trainer.train(resume_from_checkpoint=last(run.checkpoints))
-    final = trainer.evaluate()
 
-    def save() -> None:
-        trained = recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model))
-        if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
-            trained.config.use_cache = trained.generation_config.use_cache = True
-        with staged(run.model) as folder:
-            save_trained(
-                folder,
-                trained,
-                run.data / "tokenizer",
-                recipe.task,
-                head,
-            )
-            write_json(
-                folder / "scores.json", {"validation": {key.removeprefix("eval_"): figure for key, figure in final.items()}}
-            )
-            write_json(folder / "history.json", trainer.state.log_history)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)
 
-    distributed.on_main(save)
+def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback]:
+    """The callback that ends a training that gets no better. Raises RecipeError where nothing says what is better."""
+    from transformers import EarlyStoppingCallback
+
+    if recipe.early_stopping is None:
+        return []
+    if not options.load_best_model_at_end:
+        what = "the best evaluation is not kept: `eval_strategy` and `save_strategy` differ or are `no`"
+        raise RecipeError(f"{recipe.name}.early_stopping", what, "Take both out of `train:`, or write the same for both")
+    return [EarlyStoppingCallback(recipe.early_stopping)]
 
 
 def scorer(

@@ -1,24 +1,45 @@
-"""Strategy: which weights are trained."""
+"""Strategy: which weights are trained, when, and how fast."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
     from hfrecipes.family import Family
 
 
 class Strategy(Part, kind="strategies"):
-    """Base of strategies."""
+    """Base of strategies.
+
+    `rate_factor` is how many times the usual learning rate of full fine-tuning is usual here, by `rate_source`.
+    """
+
+    rate_factor: ClassVar[float] = 1.0
+    rate_source: ClassVar[str] = ""
 
     @abstractmethod
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
-        """The model as it is trained: with `requires_grad` set, or wrapped."""
+        """The model as it is trained: with `requires_grad` set for all that is trained at any time, or wrapped."""
+
+    def rates(self, model: PreTrainedModel) -> Mapping[str, float]:
+        """By how much the learning rate of a parameter is multiplied, by its name in the prepared model; missing ones by 1."""
+        return {}
+
+    def frozen_blocks(self, model: PreTrainedModel, epoch: int) -> int:
+        """How many blocks from the input on, with the embeddings below them, are as they were and stay so in an epoch: what they
+        say is then computed once and read from the feature store."""
+        return 0
+
+    def callbacks(self, model: PreTrainedModel, epochs: float) -> list[TrainerCallback]:
+        """What changes during a training of so many epochs: callbacks for any `transformers.Trainer`. Raises RecipeError where
+        the epochs are too few."""
+        return []
 
     @abstractmethod
     def finish(self, model: PreTrainedModel) -> PreTrainedModel:

@@ -48,6 +48,7 @@ class Task(Part, kind="tasks"):
     `per_token` says that they have one entry a token. `scored_in_training`: the metrics can be computed from those outputs
     after every epoch; elsewhere the validation loss decides. `generates`: an answer is a text that the model writes, under the
     `generation` options. `by_likelihood`: a model is measured by how likely it finds the rows, not by its answers.
+    `reads_as_encoded`: in training the model reads `input_ids` as they were encoded, once, not changed at every step.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]
@@ -57,6 +58,7 @@ class Task(Part, kind="tasks"):
     scored_in_training: ClassVar[bool] = True
     generates: ClassVar[bool] = False
     by_likelihood: ClassVar[bool] = False
+    reads_as_encoded: ClassVar[bool] = True
     max_length: int | None = None
     generation: Mapping[str, Any] = MappingProxyType({})
 

@@ -52,6 +52,7 @@ class FillMask(Task):
     per_token: ClassVar[bool] = True
     scored_in_training: ClassVar[bool] = False
     by_likelihood: ClassVar[bool] = True
+    reads_as_encoded: ClassVar[bool] = False
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         return {}

@@ -59,6 +59,7 @@ class SpanCorruption(Task):
     scored_in_training: ClassVar[bool] = False
     generates: ClassVar[bool] = True
     by_likelihood: ClassVar[bool] = True
+    reads_as_encoded: ClassVar[bool] = False
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         return {}

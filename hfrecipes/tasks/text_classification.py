@@ -90,6 +90,9 @@ class TextClassification(Task):
         names = before if sorted(before) == sorted(names) else names
         ids = {name: index for index, name in enumerate(names)}
         learned = {"problem_type": problem, "num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": ids}
+        if problem == "single_label_classification":
+            seen_as = Counter(numbered[x] if numbered else str(x) for x in rows["label"])
+            learned["label_counts"] = [seen_as[name] for name in names]
         return {**learned, "data_labels": numbered}
 
     def stratify(self, config: Mapping[str, Any]) -> str | None:

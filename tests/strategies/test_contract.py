@@ -1,44 +1,131 @@
-"""What every strategy must do."""
+"""What every strategy must do, on every family."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hfrecipes.family import Family
-from tests.contracts import batch, classifier, every, logits, make
+from hfrecipes.errors import RecipeError
+from hfrecipes.family import Family, auto_class, depths
+from tests.contracts import every, make
 
-BERT = Family("bert", "encoder")
+FAMILIES = {"bert": Family("bert", "encoder"), "gpt": Family("gpt", "decoder"), "t5": Family("t5", "encoder-decoder")}
+HEADS = {
+    "bert": ("text-classification", "token-classification"),
+    "gpt": ("text-classification", "text-generation"),
+    "t5": ("text-classification", "text2text-generation"),
+}
+CASES = [(family, head) for family in FAMILIES for head in HEADS[family]]
+REFUSED = {("bias_only", "t5")}
+"""T5 has no biases."""
+Open = Callable[[str, str], Any]
+
+
+@pytest.fixture
+def fresh(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Open:
+    """A family's tiny model with a head, the same weights each time, without dropout."""
+    folders = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
+    off = {
+        "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "gpt": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 0},
+        "t5": {"dropout_rate": 0.0, "classifier_dropout": 0.0},
+    }
+
+    def made(family: str, head: str) -> Any:
+        torch.manual_seed(0)
+        return auto_class(head).from_pretrained(folders[family], **off[family])
+
+    return made
+
+
+def batch(head: str) -> dict[str, torch.Tensor]:
+    """Rows of several lengths with labels, as every family takes them."""
+    ids = torch.tensor([[5, 9, 7, 11, 13, 1], [6, 8, 10, 1, 0, 0], [12, 14, 9, 8, 1, 0], [7, 7, 15, 6, 5, 1]])
+    labels = torch.tensor([0, 1, 0, 1]) if head == "text-classification" else ids % 2
+    if head in ("text-generation", "text2text-generation"):
+        labels = ids.clone()
+    return {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": labels}
+
+
+def answers(model: Any, head: str) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = model.eval()(**batch(head)).logits
+    return found
+
+
+def train(strategy: Any, model: Any, head: str, steps: int = 2) -> None:
+    """Some steps as the Trainer takes them, with the callbacks of the strategy in the last epoch."""
+    state = TrainerState(max_steps=10, epoch=99.0)
+    args, control = TrainingArguments(output_dir="unused", use_cpu=True), TrainerControl()
+    called = strategy.callbacks(model, 100)
+    for callback in called:
+        callback.on_train_begin(args, state, control, model=model)
+    optimizer = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=0.1)
+    for _ in range(steps):
+        for callback in called:
+            callback.on_step_begin(args, state, control, model=model)
+        model.train()(**batch(head)).loss.backward()
+        optimizer.step()
+        for callback in called:
+            callback.on_optimizer_step(args, state, control, model=model)
+        optimizer.zero_grad()
+        state.global_step += 1
 
 
 @pytest.mark.parametrize("name", every("strategies"))
-def test_a_strategy_leaves_something_to_train_and_changes_only_that(name: str, tiny_bert: Path) -> None:
-    model = make("strategies", name).prepare(classifier(tiny_bert), BERT)
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_a_strategy_trains_what_it_opens_and_leaves_a_plain_model(
+    name: str, family: str, head: str, fresh: Open, tmp_path: Path
+) -> None:
+    strategy = make("strategies", name)
+    plain = fresh(family, head)
+    kind = type(plain)
+    if (name, family) in REFUSED:
+        with pytest.raises(RecipeError, match="has no biases"):
+            strategy.prepare(plain, FAMILIES[family])
+        return
+    model = strategy.prepare(plain, FAMILIES[family])
     before = {key: (weight.detach().clone(), weight.requires_grad) for key, weight in model.named_parameters()}
-    assert any(trained for _, trained in before.values())
-    step = torch.optim.SGD([weight for weight in model.parameters() if weight.requires_grad], lr=0.5)
-    model.train()(**batch()).loss.backward()
-    step.step()
+    train(strategy, model, head)
     moved = {key for key, weight in model.named_parameters() if not torch.equal(weight, before[key][0])}
     assert moved
     assert [key for key in moved if not before[key][1]] == []
-
-
-@pytest.mark.parametrize("name", every("strategies"))
-def test_a_finished_model_is_plain_and_answers_the_same_when_saved_and_loaded(name: str, tiny_bert: Path, tmp_path: Path) -> None:
-    strategy = make("strategies", name)
-    plain = classifier(tiny_bert)
-    wrapped = strategy.prepare(plain, BERT)
-    step = torch.optim.SGD([weight for weight in wrapped.parameters() if weight.requires_grad], lr=0.5)
-    wrapped.train()(**batch()).loss.backward()
-    step.step()
-    trained = logits(wrapped)
-    done = strategy.finish(wrapped)
-    assert type(done) is type(classifier(tiny_bert))
-    torch.testing.assert_close(logits(done), trained, atol=1e-5, rtol=0)
+    rates = strategy.rates(model)
+    assert set(rates) <= set(before)
+    trained = answers(model, head)
+    done = strategy.finish(model)
+    assert type(done) is kind
+    assert all(weight.requires_grad for weight in done.parameters())
+    torch.testing.assert_close(answers(done, head), trained, atol=1e-4, rtol=1e-4)
     done.save_pretrained(tmp_path)
-    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
-    torch.testing.assert_close(logits(again), trained, atol=1e-5, rtol=0)
+    again = kind.from_pretrained(tmp_path)
+    torch.testing.assert_close(answers(again, head), answers(done, head), atol=1e-5, rtol=0)
+    assert not torch.equal(answers(fresh(family, head), head), answers(done, head))
+
+
+@pytest.mark.parametrize("name", [name for name in every("strategies") if name not in ("feature_extraction", "head_then_full")])
+def test_a_new_head_learns_with_every_strategy(name: str, fresh: Open) -> None:
+    model = fresh("bert", "text-classification")
+    before = model.classifier.weight.detach().clone()
+    strategy = make("strategies", name)
+    wrapped = strategy.prepare(model, FAMILIES["bert"])
+    train(strategy, wrapped, "text-classification")
+    assert not torch.equal(strategy.finish(wrapped).classifier.weight, before)
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_depths_run_from_the_embeddings_to_the_head(family: str, head: str, fresh: Open) -> None:
+    model = fresh(family, head)
+    found = depths(model)
+    blocks = 4 if family == "t5" else 2
+    assert list(found) == [name for name, _ in model.named_parameters()]
+    assert set(found.values()) == set(range(blocks + 2))
+    words = model.get_input_embeddings().weight
+    assert {found[name] for name, weight in model.named_parameters() if weight is words} == {0}
+    if head == "text-classification":
+        assert {found[name] for name in found if "classifi" in name or "score" in name} == {blocks + 1}

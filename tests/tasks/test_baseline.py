@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from hfrecipes import Report
 from hfrecipes.report import comparison
 from hfrecipes.tasks.summarization import Summarization

@@ -1,0 +1,200 @@
+"""Feature store: what a frozen model makes of texts, computed once and kept in Arrow files that are mapped into memory.
+
+A space is a folder for all that one computation gives: the same weights, the same number of blocks, the same precision. Rows
+are found by a key, so that recipes, runs and processes share them. A file appears whole or not at all and is never changed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hfrecipes.errors import RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEY = 16
+"""Bytes of a key."""
+ROWS = 1024
+"""Rows that are written together."""
+WHERE = "HFRECIPES_FEATURES"
+LIMIT = "HFRECIPES_FEATURES_GB"
+
+
+def home() -> Path:
+    """`$HFRECIPES_FEATURES`, or a folder in the cache of the user."""
+    return Path(os.environ.get(WHERE) or Path.home() / ".cache/hfrecipes/features")
+
+
+def limit() -> int:
+    """How many bytes the store may take: `$HFRECIPES_FEATURES_GB`, 20 where it is not set."""
+    return int(float(os.environ.get(LIMIT) or 20) * 1e9)
+
+
+def key_of(*parts: bytes) -> bytes:
+    """The key of what some bytes say together."""
+    digest = hashlib.blake2b(digest_size=KEY)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()
+
+
+@dataclass(frozen=True)
+class Space:
+    """One folder of the store. Rows are arrays of shape (length, `width`) of 16-bit or 32-bit numbers, as `dtype` says."""
+
+    folder: Path
+    width: int
+    dtype: str
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """The positions of the keys that have no row yet; of equal keys the first."""
+        known = set(_index(self.folder))
+        found: dict[bytes, int] = {}
+        for position, key in enumerate(keys):
+            if key not in known:
+                found.setdefault(key, position)
+        return list(found.values())
+
+    def add(self, rows: Iterable[tuple[bytes, np.ndarray]]) -> None:
+        """Write rows as one new file. Raises RunError where the disk is full; nothing is left behind then."""
+        import pyarrow as pa
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        made = self.folder / f".{uuid.uuid4().hex}"
+        try:
+            with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, self._schema()) as writer:
+                for batch in _batches(rows):
+                    writer.write_batch(self._batch(batch))
+            made.rename(self.folder / f"{made.name[1:]}.arrow")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise RunError(str(self.folder), "the disk is full", f"Free some, or set {WHERE} to a folder elsewhere") from error
+        finally:
+            made.unlink(missing_ok=True)
+
+    def open(self, keys: Sequence[bytes]) -> Rows:
+        """The rows of these keys, in their order. Raises RunError where one is missing."""
+        places = _index(self.folder)
+        absent = sum(key not in places for key in keys)
+        if absent:
+            raise RunError(str(self.folder), f"{absent} of {len(keys)} rows are not in the store", "Run the recipe again")
+        files = sorted({places[key][0] for key in keys})
+        for file in files:
+            os.utime(file)
+        mapped = {file: _mapped(file, self.dtype, self.width) for file in files}
+        order = {file: i for i, file in enumerate(files)}
+        where = np.array([(order[places[key][0]], places[key][1]) for key in keys], dtype=np.int64).reshape(-1, 2)
+        return Rows([mapped[file] for file in files], where)
+
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        kind = pa.from_numpy_dtype(np.dtype(self.dtype))
+        return pa.schema([("key", pa.binary(KEY)), ("values", pa.large_list(kind))])
+
+    def _batch(self, rows: Sequence[tuple[bytes, np.ndarray]]) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        flat = [np.ascontiguousarray(array, dtype=self.dtype).reshape(-1) for _, array in rows]
+        offsets = np.concatenate([[0], np.cumsum([len(array) for array in flat])])
+        values = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(np.concatenate(flat)))
+        return pa.record_batch([pa.array([key for key, _ in rows], pa.binary(KEY)), values], schema=self._schema())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the store as views of the mapped files: nothing is copied before it is used."""
+
+    files: list[tuple[list[np.ndarray], np.ndarray]]
+    where: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """The row at a position, of shape (length, width)."""
+        file, row = self.where[position]
+        parts, places = self.files[file]
+        part, begin, end = places[row]
+        found: np.ndarray = parts[part][begin:end]
+        return found
+
+
+def evict(folder: Path, most: int, keep: Path | None = None) -> list[Path]:
+    """Delete the files that were used the longest ago until the store takes at most `most` bytes; `keep` is a space whose files
+    stay. Gives what was deleted."""
+    files = sorted(folder.glob("*/*.arrow"), key=lambda file: file.stat().st_mtime)
+    taken = sum(file.stat().st_size for file in files)
+    gone = []
+    for file in files:
+        if taken <= most:
+            break
+        if file.parent != keep:
+            taken -= file.stat().st_size
+            file.unlink()
+            gone.append(file)
+    for space in folder.glob("*/"):
+        if not any(space.iterdir()):
+            space.rmdir()
+    return gone
+
+
+def sizes(folder: Path) -> list[tuple[str, int, float]]:
+    """Each space with its bytes and the days since it was used."""
+    found = []
+    for space in sorted(folder.glob("*/")):
+        stats = [file.stat() for file in space.glob("*.arrow")]
+        if stats:
+            days = (time.time() - max(stat.st_mtime for stat in stats)) / 86400
+            found.append((space.name, sum(stat.st_size for stat in stats), days))
+    return found
+
+
+def _index(folder: Path) -> dict[bytes, tuple[Path, int]]:
+    """Where the row of each key lies: its file, and its number in it."""
+    import pyarrow as pa
+
+    found: dict[bytes, tuple[Path, int]] = {}
+    for file in sorted(folder.glob("*.arrow")):
+        with pa.memory_map(str(file)) as source:
+            reader = pa.ipc.open_file(source)
+            keys = [key for i in range(reader.num_record_batches) for key in reader.get_batch(i).column("key").to_pylist()]
+        found |= {key: (file, row) for row, key in enumerate(keys)}
+    return found
+
+
+def _mapped(file: Path, dtype: str, width: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The values of a file, an array a batch, and for each row its batch, its first line and the one behind its last."""
+    import pyarrow as pa
+
+    reader = pa.ipc.open_file(pa.memory_map(str(file)))
+    parts, places = [], []
+    for i in range(reader.num_record_batches):
+        column = reader.get_batch(i).column("values")
+        parts.append(column.values.to_numpy(zero_copy_only=True).view(dtype).reshape(-1, width))
+        offsets = column.offsets.to_numpy() // width
+        places.append(np.stack([np.full(len(offsets) - 1, i), offsets[:-1], offsets[1:]], axis=1))
+    return parts, np.concatenate(places)
+
+
+def _batches(rows: Iterable[tuple[bytes, np.ndarray]]) -> Iterable[list[tuple[bytes, np.ndarray]]]:
+    held: list[tuple[bytes, np.ndarray]] = []
+    for row in rows:
+        held.append(row)
+        if len(held) == ROWS:
+            yield held
+            held = []
+    if held:
+        yield held

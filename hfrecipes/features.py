@@ -1,0 +1,193 @@
+"""Features: a training whose frozen blocks are computed once, kept in the feature store, and read from there every epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset as TorchDataset
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from hfrecipes import distributed, feature_store
+from hfrecipes.family import depths
+from hfrecipes.feature_store import Rows, Space
+from hfrecipes.prefix import Prefix
+
+if TYPE_CHECKING:
+    from hfrecipes.objectives import LossFn
+
+STATES = "states"
+"""The entry of a row and of a batch that holds what the frozen blocks made of it."""
+BUDGET = 4096
+"""Tokens, padding included, that are computed at once."""
+Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
+
+
+class Frozen(TrainerCallback):
+    """The frozen bottom of a model in a training: which blocks it has in an epoch, and their output for every row.
+
+    `frozen(epoch)` gives the number of blocks. `bf16` computes and keeps 16 bits for a number, else 32.
+    """
+
+    def __init__(self, model: Any, frozen: Callable[[int], int], collate: Collate, left: bool, bf16: bool) -> None:
+        self.prefix, self.frozen, self.collate, self.left, self.bf16 = Prefix(model), frozen, collate, left, bf16
+        self.model = model
+        self.splits: list[WithStates] = []
+        self.count = -1
+
+    def watch(self, split: WithStates) -> WithStates:
+        """Keep the states of a data set at hand."""
+        self.splits.append(split)
+        return split
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer."""
+        self.begin(int(state.epoch or 0))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer before it reads the first rows of an epoch."""
+        self.begin(int(state.epoch or 0))
+
+    def begin(self, epoch: int) -> None:
+        """Make the cut of an epoch, and have the states of all rows at hand."""
+        count = min(self.frozen(epoch), len(self.prefix.blocks))
+        if count == self.count:
+            return
+        self.prefix.cut(0)
+        for split in self.splits:
+            split.states = self.states(split.single, count) if count else None
+        self.prefix.cut(count)
+        self.count = count
+
+    def release(self) -> None:
+        """Make the model whole again."""
+        self.prefix.cut(0)
+
+    def loss(self, inner: LossFn) -> LossFn:
+        """`inner` for batches that may bring states."""
+
+        def loss(model: Any, batch: Mapping[str, Any]) -> Any:
+            if STATES not in batch:
+                return inner(model, batch)
+            with self.prefix.resumed(batch[STATES]):
+                return inner(model, {name: tensor for name, tensor in batch.items() if name != STATES})
+
+        return loss
+
+    def batch(self, items: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """`collate`, with the states of all rows as one array of shape (rows, longest row, units)."""
+        rows = items[0] if isinstance(items[0], list) else items
+        found = self.collate([{name: entry for name, entry in row.items() if name != STATES} for row in rows])
+        if STATES in rows[0]:
+            found[STATES] = self._padded([row[STATES] for row in rows])
+        return found
+
+    def states(self, rows: Sequence[Any], count: int) -> Rows:
+        """The output of the first `count` blocks for every row; what the store does not have is computed by the main process."""
+        keys = [_key(row) for row in rows]
+        space = self.space(count)
+
+        def compute() -> None:
+            absent = space.missing(keys)
+            if absent:
+                space.add(self._computed([rows[i] for i in absent], [keys[i] for i in absent], count))
+                feature_store.evict(feature_store.home(), feature_store.limit(), keep=space.folder)
+
+        distributed.on_main(compute)
+        return space.open(keys)
+
+    def space(self, count: int) -> Space:
+        """The part of the store for these weights, so many blocks and this precision."""
+        digest = hashlib.blake2b(f"{self.model.config.model_type} {count} {self.bf16}".encode(), digest_size=16)
+        found = depths(self.model)
+        for name, weight in self.model.named_parameters():
+            if found[name] <= count:
+                digest.update(name.encode())
+                digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
+        width = self.model.config.get_text_config().hidden_size
+        return Space(feature_store.home() / digest.hexdigest(), width, "uint16" if self.bf16 else "float32")
+
+    def _computed(self, rows: Sequence[Any], keys: Sequence[bytes], count: int) -> Iterator[tuple[bytes, np.ndarray]]:
+        """Keys and states, in one pass over the rows sorted by length."""
+        read = set(inspect.signature(self.prefix.body.forward).parameters)
+        device = next(self.model.parameters()).device
+        lengths = np.array([len(row["input_ids"]) for row in rows])
+        with tqdm(total=len(rows), desc=f"features of {count} blocks", disable=None, leave=False) as bar:
+            for chosen in _budgeted(lengths):
+                batch = {n: t.to(device) for n, t in self.collate([rows[i] for i in chosen]).items() if n in read - {"labels"}}
+                with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+                    found = self.prefix.states(batch, count)
+                kept = found.to(torch.bfloat16).view(torch.int16) if self.bf16 else found.float()
+                arrays = kept.cpu().numpy().view("uint16" if self.bf16 else "float32")
+                for array, i in zip(arrays, chosen, strict=True):
+                    length = lengths[i]
+                    yield keys[i], array[-length:] if self.left else array[:length]
+                bar.update(len(chosen))
+
+    def _padded(self, rows: Sequence[np.ndarray]) -> torch.Tensor:
+        width = max(map(len, rows))
+        out = np.zeros((len(rows), width, rows[0].shape[1]), dtype=rows[0].dtype)
+        for line, row in zip(out, rows, strict=True):
+            line[slice(width - len(row), None) if self.left else slice(0, len(row))] = row
+        return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16) if self.bf16 else torch.from_numpy(out)
+
+
+class WithStates(TorchDataset[Any]):
+    """Rows, each with its states while there are any."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+        self.states: Rows | None = None
+
+    @property
+    def single(self) -> Any:
+        """The rows one by one, whose positions are those of the states."""
+        return self.rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Any:
+        row = self.rows[position]
+        return row if self.states is None else {**row, STATES: self.states[position]}
+
+
+class BatchesWithStates(WithStates):
+    """Batches of rows, each row with its states while there are any."""
+
+    @property
+    def single(self) -> Any:
+        return self.rows.rows
+
+    def __getitem__(self, position: int) -> Any:
+        batch = self.rows[position]
+        if self.states is None:
+            return batch
+        numbers = self.rows.batches[position]
+        return [{**row, STATES: self.states[int(i)]} for row, i in zip(batch, numbers, strict=True)]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer at the start of each epoch."""
+        self.rows.set_epoch(epoch)
+
+
+def _key(row: Mapping[str, Any]) -> bytes:
+    names = ("input_ids", "token_type_ids", "attention_mask", "position_ids")
+    return feature_store.key_of(*(np.asarray(row[name], dtype=np.int64).tobytes() for name in names if name in row))
+
+
+def _budgeted(lengths: np.ndarray) -> Iterator[list[int]]:
+    """Positions of rows of like length, as many at once as `BUDGET` tokens are."""
+    held: list[int] = []
+    for i in np.argsort(-lengths, kind="stable").tolist():
+        if held and (len(held) + 1) * lengths[held[0]] > BUDGET:
+            yield held
+            held = []
+        held.append(i)
+    if held:
+        yield held

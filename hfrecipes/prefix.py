@@ -1,0 +1,104 @@
+"""Prefix: the frozen bottom of a model, run once; afterwards the model starts from what was stored of it.
+
+A cut changes no module and no weight: it stands in for `forward` of the blocks below it, so that checkpoints, optimizers and
+wrappers see the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes.family import blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the block whose output is wanted."""
+
+
+class Prefix:
+    """The blocks that read the input: all of an encoder or a decoder, those of the encoder where a model has both."""
+
+    def __init__(self, model: Any) -> None:
+        names = blocks(model)
+        first = names[0].rpartition(".")[0]
+        self.blocks: list[Module] = [model.get_submodule(name) for name in names if name.rpartition(".")[0] == first]
+        self.body: Module = model.base_model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+        self.model = model
+        self.count = 0
+        self._states: Tensor | None = None
+        self._rest: tuple[Any, ...] | None = None
+
+    def states(self, inputs: Mapping[str, Tensor], count: int) -> Tensor:
+        """What the first `count` blocks make of a batch, in evaluation and without gradients: (rows, tokens, units)."""
+        output = self._output(inputs, count)
+        found: Tensor = output[0] if isinstance(output, tuple) else output
+        return found
+
+    def _output(self, inputs: Mapping[str, Tensor], count: int) -> Any:
+        """What block `count` hands on; the blocks above it do not run."""
+        import torch
+
+        kept: list[Any] = []
+
+        def stop(module: Module, given: Any, output: Any) -> None:
+            kept.append(output)
+            raise _Reached
+
+        hook = self.blocks[count - 1].register_forward_hook(stop)
+        training = self.model.training
+        try:
+            with torch.no_grad(), suppress(_Reached):
+                self.model.eval()
+                self.body(**inputs)
+        finally:
+            hook.remove()
+            self.model.train(training)
+        return kept[0]
+
+    def cut(self, count: int) -> None:
+        """Let the model start behind the first `count` blocks, from `resumed(states)`; 0 makes it whole again."""
+        for block in self.blocks[: self.count]:
+            del block.forward
+        self.count = count
+        tuples = count > 0 and self._hands_on_more()
+        for i, block in enumerate(self.blocks[:count]):
+            block.forward = self._stand_in(block.forward, tuples and i == 0, i == count - 1)
+
+    @contextmanager
+    def resumed(self, states: Tensor) -> Iterator[None]:
+        """Inside, a forward pass takes `states` for the output of the blocks below the cut."""
+        self._states, self._rest = states, None
+        try:
+            yield
+        finally:
+            self._states = self._rest = None
+
+    def _hands_on_more(self) -> bool:
+        """Whether blocks hand on more than states."""
+        import torch
+
+        device = next(self.model.parameters()).device
+        return isinstance(self._output({"input_ids": torch.zeros(1, 2, dtype=torch.long, device=device)}, 1), tuple)
+
+    def _stand_in(self, forward: Any, runs: bool, ends: bool) -> Any:
+        """What is called for a block below the cut. It `runs` for the sake of what it hands on besides states: T5's first block
+        makes the position biases of all; the others hand on the same."""
+
+        def stand_in(hidden: Tensor, *given: Any, **named: Any) -> Any:
+            import torch
+
+            if runs:
+                with torch.no_grad():
+                    self._rest = forward(hidden, *given, **named)[1:]
+            if ends:
+                assert self._states is not None, "a cut model runs inside `resumed`"
+                hidden = self._states.to(hidden.dtype)
+            return (hidden, *self._rest) if self._rest is not None else hidden
+
+        return stand_in

@@ -1,0 +1,48 @@
+"""feature_extraction: the body stays as it is, the head learns from what it says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from hfrecipes.part import value
+from hfrecipes.strategies import Strategy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from hfrecipes.family import Family
+
+
+@value
+class FeatureExtraction(Strategy):
+    """The body stays as it is and the head learns (Peters et al. 2019, arXiv:1903.05987).
+
+    The head is what lies behind the last block. Where it is tied to the embeddings there is next to nothing to train: the
+    last norm.
+
+    `cached: false` computes the frozen part anew every epoch and with dropout in it, as a plain Trainer does; else it is
+    computed once, without dropout.
+    """
+
+    cached: bool = True
+
+    rate_factor: ClassVar[float] = 30.0
+    rate_source: ClassVar[str] = "Peters et al. 2019, arXiv:1903.05987, appendix A (1e-3)"
+
+    def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
+        from hfrecipes.family import depths
+
+        found = depths(model)
+        top = max(found.values())
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(found[name] == top)
+        return model
+
+    def frozen_blocks(self, model: PreTrainedModel, epoch: int) -> int:
+        from hfrecipes.family import blocks
+
+        return len(blocks(model)) if self.cached else 0
+
+    def finish(self, model: PreTrainedModel) -> PreTrainedModel:
+        model.requires_grad_(True)
+        return model

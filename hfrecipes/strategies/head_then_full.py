@@ -1,0 +1,48 @@
+"""head_then_full: first the head learns, then every weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from hfrecipes.part import value
+from hfrecipes.strategies import Strategy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainerCallback
+
+    from hfrecipes.family import Family
+
+
+@value
+class HeadThenFull(Strategy):
+    """The head learns alone for `head_epochs`, then every weight does: a head that fits spares the body the large gradients of
+    a random one (LP-FT, Kumar et al. 2022, arXiv:2202.10054).
+
+    `cached: false` computes the frozen part anew every epoch and with dropout in it, as a plain Trainer does; else it is
+    computed once, without dropout.
+    """
+
+    head_epochs: Annotated[int, Field(gt=0)] = 1
+    cached: bool = True
+
+    def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
+        model.requires_grad_(True)
+        return model
+
+    def callbacks(self, model: PreTrainedModel, epochs: float) -> list[TrainerCallback]:
+        from hfrecipes.family import blocks
+        from hfrecipes.strategies._stages import Opening, check_epochs
+
+        head = len(blocks(model)) + 1
+        check_epochs(f"strategy.{self.name}.head_epochs", self.head_epochs + 1, epochs)
+        return [Opening(model, lambda epoch: head if epoch < self.head_epochs else 0)]
+
+    def frozen_blocks(self, model: PreTrainedModel, epoch: int) -> int:
+        from hfrecipes.family import blocks
+
+        return len(blocks(model)) if self.cached and epoch < self.head_epochs else 0
+
+    def finish(self, model: PreTrainedModel) -> PreTrainedModel:
+        return model

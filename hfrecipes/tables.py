@@ -1,0 +1,67 @@
+"""Tables on the terminal: a report, a comparison of tokenizers, the optimizers there are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hfrecipes import distributed
+from hfrecipes.part import names
+
+if TYPE_CHECKING:
+    from hfrecipes.report import Report
+    from hfrecipes.tokenization import Cut
+
+WIDTH = 120
+"""Columns where the output is no terminal."""
+
+
+def print_report(found: Report) -> None:
+    """The candidates of a report, the verdicts of its checks, and where to read on; by the main process alone."""
+    if not distributed.is_main():
+        return
+    header, rows = found.rows()
+    table = Table(title=f"measured on {found.values['test_rows']} rows of the {found.values['split']} split")
+    for name in header:
+        table.add_column(name, justify="left" if name == "candidate" else "right")
+    for row in rows:
+        table.add_row(*row)
+    console = _console()
+    console.print(table)
+    for verdict in found.values.get("checks", []):
+        console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
+    console.print(f"{found.path.with_name('report.md')}", highlight=False)
+
+
+def print_cuts(cuts: Sequence[Cut]) -> None:
+    """How several tokenizers cut the same texts."""
+    table = Table(title="trained and measured on the same texts", show_lines=True)
+    for name in ("tokenizer", "vocabulary", "tokens/word", "unknown", "bytes/token"):
+        table.add_column(name, justify="left" if name == "tokenizer" else "right", no_wrap=True)
+    table.add_column("cut", overflow="fold", ratio=1)
+    for cut in cuts:
+        figures = (f"{cut.vocabulary:,}", f"{cut.fertility:.2f}", f"{cut.unknown:.1%}", f"{cut.bytes_per_token:.2f}")
+        table.add_row(cut.name, *figures, Text(" ".join(cut.pieces)))
+    _console().print(table)
+
+
+def print_optimizers() -> None:
+    """What each optimizer does, when to take it, and the learning rates that are usual for it in full fine-tuning."""
+    from hfrecipes.optimizers import Optimizer
+
+    table = Table(title="learning rates of full fine-tuning; strategies multiply them", show_lines=True)
+    for column in ("optimizer", "mechanism", "best for", "usual rates", "source"):
+        table.add_column(column, no_wrap=column in ("optimizer", "usual rates"), overflow="fold")
+    for name in names("optimizers"):
+        part = Optimizer.find(name)
+        table.add_row(name, part.mechanism, part.best_for, "{:g} … {:g}".format(*part.usual), part.source)
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
