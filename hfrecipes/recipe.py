@@ -12,6 +12,7 @@ from hfrecipes import config
 from hfrecipes.checks import Check
 from hfrecipes.data import Data
 from hfrecipes.family import Family
+from hfrecipes.fast_path import SETTINGS, Setting
 from hfrecipes.metrics import Metric
 from hfrecipes.models import Model
 from hfrecipes.objectives import Objective
@@ -29,7 +30,8 @@ class Recipe(Part, kind="recipes"):
 
     `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
     `transformers.TrainingArguments` under its own names; without `optimizer` its `optim` decides. An empty `evaluate` means the
-    task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `before` measures
+    task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `fast_path`
+    names the settings of the process to train with (see `fast_path.py`). `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
     sentence). `seed` decides the validation cut, the order of the rows and the new weights.
     """
@@ -45,6 +47,7 @@ class Recipe(Part, kind="recipes"):
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)
     evaluate: tuple[Metric, ...] = ()
+    fast_path: tuple[Setting, ...] = SETTINGS
     early_stopping: Annotated[int, Field(gt=0)] | None = None
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] = ()

@@ -144,6 +144,7 @@ def recipe(tmp_path: Path, model: Path, strategy: Any, family: str = "bert", **t
         "data": str(tmp_path / "data"),
         "model": {"path": str(model), "config": off},
         "strategy": strategy,
+        "fast_path": ["allocator"],
         "optimizer": "momentum",  # Adam makes steps of the noise where a gradient is 0, as that of the bias of keys is
         "train": options,
     }

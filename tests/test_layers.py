@@ -14,7 +14,7 @@ from hfrecipes.part import names
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
     ("errors",),
-    ("part", "family", "distributed", "__init__"),
+    ("part", "family", "fast_path", "distributed", "__init__"),
     ("config", "folder", "feature_store", "prefix", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
     ("tasks", "strategies", "optimizers", "objectives", "targets", "checks", "tokenizers", "tokenization"),
     ("batches", "trainer", "features"),

@@ -13,6 +13,7 @@ from hfrecipes import distributed
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.errors import RecipeError
+from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
@@ -32,7 +33,19 @@ if TYPE_CHECKING:
 
 
 @stage(
-    blocks=("task", "data", "model", "strategy", "optimizer", "objective", "train", "evaluate", "early_stopping", "seed"),
+    blocks=(
+        "task",
+        "data",
+        "model",
+        "strategy",
+        "optimizer",
+        "objective",
+        "train",
+        "fast_path",
+        "evaluate",
+        "early_stopping",
+        "seed",
+    ),
     after=("prepare",),
     outputs=("model",),
     everywhere=True,
@@ -45,8 +58,10 @@ def train(recipe: Recipe, run: Run) -> None:
     rates = listed(trainer.create_optimizer(), trainer.args.learning_rate)
     if unusual := unusual_rate(recipe.optimizer, recipe.strategy, trainer.args.learning_rate):
         log.warning(unusual)
-    trainer.train(resume_from_checkpoint=last(run.checkpoints))
-    final = trainer.evaluate()
+    with taken(recipe.fast_path, trainer.args.bf16) as settings:
+        log.info("fast path: %s", ", ".join([*describe_path(trainer.args, recipe), *settings]) or "none of it")
+        trainer.train(resume_from_checkpoint=last(run.checkpoints))
+        final = trainer.evaluate()
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, Frozen):
             callback.release()
@@ -184,6 +199,12 @@ def collator(recipe: Recipe, tokens: Tokens) -> Callable[[Sequence[dict[str, Any
         return {name: torch.from_numpy(array) for name, array in recipe.task.collate(rows, tokens).items()}
 
     return collate
+
+
+def describe_path(options: TrainingArguments, recipe: Recipe) -> list[str]:
+    """The settings of the fast path that have names in `train:`."""
+    named = {"bf16": options.bf16, "group_by_length": grouping(recipe)[1], "fused": "fused" in str(options.optim)}
+    return [name for name, on in named.items() if on]
 
 
 def describe(options: TrainingArguments) -> str:

@@ -1,0 +1,51 @@
+"""The settings of the process: made where they have an effect, and taken back."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hfrecipes import fast_path
+
+
+def test_memory_is_kept_under_glibc() -> None:
+    has = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt")
+    assert fast_path.keep_memory() is has
+
+
+@pytest.mark.parametrize(("wanted", "bf16"), [((), False), (("allocator",), False), (("matmul_precision",), True)])
+def test_what_is_not_wanted_or_has_no_effect_is_left(wanted: tuple[fast_path.Setting, ...], bf16: bool) -> None:
+    with fast_path.taken(wanted, bf16) as settings:
+        assert "matmul_precision" not in settings
+        assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "amx", "rounds"), [("AuthenticAMD", False, True), ("GenuineIntel", False, False), ("AuthenticAMD", True, False)]
+)
+def test_products_are_relaxed_where_they_keep_their_accuracy(
+    vendor: str, amx: bool, rounds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"vendor_id : {vendor}")
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": amx, "avx512_bf16": True})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with fast_path.taken(fast_path.SETTINGS, bf16=False) as settings:
+        assert ("matmul_precision" in settings) is rounds
+        assert torch.get_float32_matmul_precision() == ("medium" if rounds else "highest")
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_relaxed_products_keep_the_accuracy_of_fp32_here() -> None:
+    if not fast_path.rounds_like_fp32():
+        pytest.skip("this processor computes them otherwise")
+    torch.manual_seed(0)
+    one, two = torch.randn(256, 384), torch.randn(384, 256)
+    exact = (one.double() @ two.double()).float()
+    with fast_path.taken(fast_path.SETTINGS, bf16=False):
+        relaxed = one @ two
+    assert (relaxed - exact).abs().max() / exact.abs().max() < 1e-4
