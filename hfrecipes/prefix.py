@@ -30,6 +30,9 @@ class Prefix:
         self.blocks: list[Module] = [model.get_submodule(name) for name in names if name.rpartition(".")[0] == first]
         self.body: Module = model.base_model.get_encoder() if model.config.is_encoder_decoder else model.base_model
         self.model = model
+        inside = [any(block is module for module in child.modules() for block in self.blocks) for child in self.body.children()]
+        below = list(self.body.children())[: inside.index(True)]
+        self.embeddings = [child for child in below if any(True for _ in child.parameters())]
         self.count = 0
         self._states: Tensor | None = None
         self._rest: tuple[Any, ...] | None = None
@@ -63,12 +66,14 @@ class Prefix:
 
     def cut(self, count: int) -> None:
         """Let the model start behind the first `count` blocks, from `resumed(states)`; 0 makes it whole again."""
-        for block in self.blocks[: self.count]:
-            del block.forward
+        for module in [*self.blocks[: self.count], *(self.embeddings if self.count else ())]:
+            del module.forward
         self.count = count
         tuples = count > 0 and self._hands_on_more()
         for i, block in enumerate(self.blocks[:count]):
             block.forward = self._stand_in(block.forward, tuples and i == 0, i == count - 1)
+        for embedding in self.embeddings if count else ():
+            embedding.forward = self._nothing
 
     @contextmanager
     def resumed(self, states: Tensor) -> Iterator[None]:
@@ -78,6 +83,14 @@ class Prefix:
             yield
         finally:
             self._states = self._rest = None
+
+    def _nothing(self, *given: Any, **named: Any) -> Tensor:
+        """Zeros of the shape of embeddings, for the tokens or positions that come first in a call: nothing reads them."""
+        import torch
+
+        ids = next(entry for entry in (*given, *named.values()) if torch.is_tensor(entry))
+        width: int = self.model.config.get_text_config().hidden_size
+        return torch.zeros((), device=ids.device).expand(*ids.shape[:2], width)
 
     def _hands_on_more(self) -> bool:
         """Whether blocks hand on more than states."""

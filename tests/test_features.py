@@ -51,6 +51,34 @@ def test_a_model_goes_on_from_what_its_lower_blocks_said(family: str, head: str,
     assert not any("forward" in vars(module) for module in model.modules())
 
 
+@pytest.mark.parametrize("kind", ["llama", "distilbert", "roberta", "modernbert", "mt5"])
+def test_other_architectures_are_cut_by_the_same_rule(kind: str) -> None:
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    small: dict[str, Any] = {
+        "llama": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+        "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64},
+        "roberta": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+        "modernbert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+        "mt5": {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 2},
+    }[kind]
+    special = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2, "cls_token_id": 2, "sep_token_id": 1}
+    config = AutoConfig.for_model(kind, vocab_size=64, num_labels=2, **small, **special)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    rows = batch("text-classification")
+    rows["input_ids"] = torch.where(rows["input_ids"] == 1, 3, rows["input_ids"])
+    rows["input_ids"].scatter_(1, rows["attention_mask"].sum(1, keepdim=True) - 1, 1)  # one end in every row, for mt5
+    wanted = model(**rows).logits
+    prefix = Prefix(model)
+    for count in (1, 2):
+        states = prefix.states({name: tensor for name, tensor in rows.items() if name != "labels"}, count)
+        prefix.cut(count)
+        with prefix.resumed(states):
+            torch.testing.assert_close(model(**rows).logits, wanted, atol=1e-6, rtol=0)
+        prefix.cut(0)
+
+
 def test_states_are_computed_in_evaluation_and_leave_the_model_as_it_was(fresh: Open) -> None:
     model = fresh("bert", "text-classification").train()
     model.bert.encoder.layer[0].output.dropout.p = 0.9

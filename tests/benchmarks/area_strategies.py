@@ -1,0 +1,77 @@
+"""strategies: CPU seconds of trainings on one thread, ours against a Trainer as it comes and against a tuned one, interleaved."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.goals import Goal
+
+ROUNDS = 5
+ROWS = 2048
+SEEDS = (0, 1)
+UNFREEZING = {"gradual_unfreezing": {"blocks_per_stage": 2}}
+
+
+def measure() -> list[Goal]:
+    """Full fine-tuning, a frozen body for ten epochs (first and second run), and gradual unfreezing over its whole schedule."""
+    full = rounds("full", epochs=3, sides=("ours", "plain", "tuned"))
+    frozen = rounds("feature_extraction", epochs=10, sides=("ours", "again", "plain"))
+    opening = rounds(UNFREEZING, epochs=4, sides=("ours", "plain"))
+    return [
+        goal("full fine-tuning, 3 epochs, over Trainer", full, "ours", "plain", 6.0),
+        goal("full fine-tuning, 3 epochs, over Trainer in bf16 by length", full, "ours", "tuned", 1.3),
+        worse("full fine-tuning, held-out loss", full, "ours", "plain"),
+        goal("feature extraction, 10 epochs, over Trainer with a frozen body", frozen, "ours", "plain", 120.0),
+        goal("feature extraction, a second run, over Trainer with a frozen body", frozen, "again", "plain", 1000.0),
+        worse("feature extraction, held-out loss", frozen, "ours", "plain"),
+        goal("gradual unfreezing, 4 stages, over Trainer with the same blocks frozen", opening, "ours", "plain", 5.0),
+        worse("gradual unfreezing, held-out loss", opening, "ours", "plain"),
+    ]
+
+
+Found = dict[str, list[dict[str, float]]]
+
+
+def rounds(strategy: Any, epochs: int, sides: tuple[str, ...]) -> Found:
+    """What every side took in each round; `again` is ours with the store that the round's `ours` has filled."""
+    found: Found = {side: [] for side in sides}
+    for number in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            for side in sides:
+                spec = {"strategy": strategy, "epochs": epochs, "rows": ROWS, "seed": SEEDS[number % len(SEEDS)]}
+                found[side].append(train(side, spec, Path(folder)))
+    return found
+
+
+def train(side: str, spec: dict[str, Any], folder: Path) -> dict[str, float]:
+    """One training in a process of its own."""
+    quiet = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **quiet, "HFRECIPES_FEATURES": str(folder / "features")}
+    asked = json.dumps({**spec, "side": "ours" if side == "again" else side})
+    command = [sys.executable, "-m", "tests.benchmarks.one_training", asked, str(folder / side)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(side, spec, found, file=sys.stderr)
+    return found
+
+
+def goal(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal:
+    """The median of the rounds' ratios of CPU seconds."""
+    ratio = statistics.median(p["cpu_s"] / o["cpu_s"] for o, p in zip(found[ours], found[peer], strict=True))
+    seconds = [f"{statistics.median(r['cpu_s'] for r in found[side]):.2f} s" for side in (ours, peer)]
+    return Goal(f"{figure} (CPU seconds, median of {ROUNDS})", *seconds, ratio, bound)
+
+
+def worse(figure: str, found: Found, ours: str, peer: str) -> Goal:
+    """How much higher our mean loss is than the peer's."""
+    means = [statistics.mean(r["loss"] for r in found[side]) for side in (ours, peer)]
+    return Goal(
+        f"{figure}, ours minus the peer's", f"{means[0]:.4f}", f"{means[1]:.4f}", means[0] - means[1], 0.02, at_least=False
+    )

