@@ -41,6 +41,12 @@ def falling_rates(model: PreTrainedModel, decay: float) -> dict[str, float]:
     return {name: decay ** (top - depth) for name, depth in found.items()}
 
 
+def check_head(where: str, model: PreTrainedModel) -> None:
+    """Refuse a model that is a body alone: with all of it frozen nothing could learn."""
+    if model.base_model is model and not model.can_generate():
+        raise RecipeError(where, "this task has no head that could learn while the body is frozen", "Take full or layer_decay")
+
+
 def check_epochs(where: str, stages: float, epochs: float) -> None:
     """Refuse a training that ends before the last stage begins."""
     if stages > epochs:

@@ -31,7 +31,9 @@ class FeatureExtraction(Strategy):
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         from hfrecipes.family import depths
+        from hfrecipes.strategies._stages import check_head
 
+        check_head(f"strategy.{self.name}", model)
         found = depths(model)
         top = max(found.values())
         for name, parameter in model.named_parameters():

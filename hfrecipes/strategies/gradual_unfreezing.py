@@ -33,6 +33,9 @@ class GradualUnfreezing(Strategy):
     cached: bool = True
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
+        from hfrecipes.strategies._stages import check_head
+
+        check_head(f"strategy.{self.name}", model)
         model.requires_grad_(True)
         return model
 

@@ -48,7 +48,7 @@ class Task(Part, kind="tasks"):
     `per_token` says that they have one entry a token. `scored_in_training`: the metrics can be computed from those outputs
     after every epoch; elsewhere the validation loss decides. `generates`: an answer is a text that the model writes, under the
     `generation` options. `by_likelihood`: a model is measured by how likely it finds the rows, not by its answers.
-    `reads_as_encoded`: in training the model reads `input_ids` as they were encoded, once, not changed at every step.
+    `reads_as_encoded`: in training a row is one input of the model, read as it was encoded, not changed at every step.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]

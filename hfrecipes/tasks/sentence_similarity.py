@@ -61,6 +61,7 @@ class SentenceSimilarity(Task):
     outputs: ClassVar[tuple[str, ...]] = ("last_hidden_state",)
     per_token: ClassVar[bool] = True
     scored_in_training: ClassVar[bool] = False
+    reads_as_encoded: ClassVar[bool] = False
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         from hfrecipes.errors import DataError

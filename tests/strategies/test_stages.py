@@ -16,6 +16,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.family import depths
 from hfrecipes.optimization import parameter_groups
 from hfrecipes.recipe import Recipe
+from hfrecipes.strategies.feature_extraction import FeatureExtraction
 from hfrecipes.strategies.gradual_unfreezing import GradualUnfreezing
 from hfrecipes.strategies.head_then_full import HeadThenFull
 from hfrecipes.strategies.layer_decay import LayerDecay
@@ -67,6 +68,12 @@ def test_first_the_head_learns_then_everything(fresh: Open) -> None:
 def test_too_few_epochs_are_refused(strategy: Any, epochs: int, fresh: Open) -> None:
     with pytest.raises(RecipeError, match="the last stage begins behind epoch"):
         strategy.callbacks(fresh("bert", "text-classification"), epochs)
+
+
+@pytest.mark.parametrize("strategy", [GradualUnfreezing(), HeadThenFull(), FeatureExtraction()])
+def test_a_body_without_a_head_is_refused(strategy: Any, fresh: Open) -> None:
+    with pytest.raises(RecipeError, match="no head that could learn"):
+        strategy.prepare(fresh("bert", "feature-extraction"), FAMILIES["bert"])
 
 
 @pytest.mark.parametrize(("family", "head"), CASES)
