@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,20 @@ def test_a_family_and_a_metric_of_ones_own(here: Path, values: dict[str, Any]) -
     run = fit(recipe, "run")
     assert set(Report.load(run.path).scores) == {"accuracy", "coverage"}
     assert Recipe.load(run.recipe_file).seed == 1
+
+
+def test_a_strategy_of_ones_own(here: Path, values: dict[str, Any]) -> None:
+    recipe = build(Recipe, {**values, "strategy": "examples/own_strategy.py", "train": QUICK})
+    assert recipe.strategy.name == "examples/own_strategy.py"
+    run = fit(recipe, "run")
+    listed = json.loads((run.model / "rates.json").read_text())
+    trained = {name for group in listed for name in group["parameters"]}
+    assert any("LayerNorm" in name for name in trained)
+    assert not any("query" in name for name in trained)
+
+
+def test_a_trainer_of_ones_own(here: Path, tiny_bert: Path) -> None:
+    import runpy
+
+    runpy.run_path("examples/own_trainer.py")["main"](str(tiny_bert), "out")
+    assert (here / "out/model.safetensors").is_file()
