@@ -46,17 +46,32 @@ def export_generator(model: PreTrainedModel, batch: dict[str, np.ndarray], opset
 
 
 def quantized(exported: Any) -> Any:
-    """The same graphs with the weights of all operators, embeddings included, as int8 with one scale a channel."""
+    """The same graphs with the weights of all operators, embeddings included, as int8 with one scale a channel.
+
+    In an encoder-decoder the outer layers of the feed-forward stay in fp32: single activations of T5's are a hundred times larger
+    than the rest there, and one scale for all leaves nothing of the others (flan-t5-small: the encoder's states have a cosine of
+    0.881 to fp32's with them, of 0.997 without).
+    """
     from onnxruntime.quantization import QuantType
     from transformers.exporters import ExportedModel, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-    quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8))
+    components = {}
     with quiet():
-        components = {
-            name: dataclasses.replace(component, program=quantizer.quantize(component.program, {}, exported.export_format))
-            for name, component in exported.components.items()
-        }
+        for name, component in exported.components.items():
+            kept = narrowing(component.program, exported.config.d_model) if exported.config.is_encoder_decoder else None
+            options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept)
+            program = OnnxRuntimeQuantizer(options).quantize(component.program, {}, exported.export_format)
+            components[name] = dataclasses.replace(component, program=program)
     return ExportedModel(components, exported.export_format, exported.config, exported.generation_config)
+
+
+def narrowing(program: Any, width: int) -> list[str]:
+    """The names of the products with a weight that bring more than `width` units back to `width`: the outer layers of
+    feed-forwards."""
+    shapes = {name: tuple(entry.shape) for name, entry in program.graph.initializers.items()}
+    products = [node for node in program.graph if node.op_type == "MatMul"]
+    found = [(node.name, shapes.get(node.inputs[1].name, ())) for node in products]
+    return [name for name, shape in found if len(shape) == 2 and shape[0] > width == shape[1]]
 
 
 def save_generator(exported: dict[str, Any], folder: Path) -> None:
