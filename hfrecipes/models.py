@@ -128,13 +128,13 @@ def load_tokenizer(model: Model, family: Family) -> PreTrainedTokenizerBase:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a tokenizer with the names of the inputs that it makes, which its class knows but its files may not say."""
+    """Write a tokenizer with the names of the inputs that it makes and the side that it pads on, which its class knows but its
+    files may not say."""
     tokenizer.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
     options = json.loads(file.read_text("utf-8"))
-    file.write_text(
-        json.dumps({**options, "model_input_names": tokenizer.model_input_names}, indent=2, ensure_ascii=False), "utf-8"
-    )
+    known = {"model_input_names": tokenizer.model_input_names, "padding_side": tokenizer.padding_side}
+    file.write_text(json.dumps({**options, **known}, indent=2, ensure_ascii=False), "utf-8")
 
 
 def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:

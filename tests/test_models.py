@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from hfrecipes.errors import ModelError
 from hfrecipes.family import Family
 from hfrecipes.models import Model, load_config, load_model, load_tokenizer, load_tokens
+from hfrecipes.tokens import Tokens
 
 
 def test_a_plain_text_is_the_path() -> None:
@@ -83,3 +85,21 @@ def test_tokens_are_bounded_by_the_positions_of_the_model(tiny_bert: Path) -> No
     assert load_tokens(tiny_bert, None, {"max_position_embeddings": 16}).max_length == 16
     assert load_tokens(tiny_bert, 8, {"max_position_embeddings": 16}).max_length == 8
     assert load_tokens(tiny_bert, None, {}).max_length == 64
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_saved_tokenizer_says_on_which_side_it_pads_also_where_its_class_does_so_anyway(side: str, tmp_path: Path) -> None:
+    from hfrecipes.models import save_tokenizer
+    from tests.conftest import make_text_tokenizer
+
+    tokenizer = make_text_tokenizer("left")
+
+    class Llama(type(tokenizer)):  # type: ignore[misc]
+        padding_side = side
+
+    tokenizer.__class__ = Llama
+    tokenizer.padding_side = side
+    tokenizer.init_kwargs.pop("padding_side", None)
+    save_tokenizer(tokenizer, tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["padding_side"] == side
+    assert Tokens.open(tmp_path, 32, None).padding_side == side
