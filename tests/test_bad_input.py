@@ -44,14 +44,14 @@ def contents(folder: Path) -> dict[str, str]:
 IN_THE_RECIPE = [
     pytest.param("trian={}", ("bert: ", "unknown key 'trian'", "Did you mean 'train'"), id="unknown key"),
     pytest.param("data.lable=x", ("data", "unknown key 'lable'", "Did you mean 'label'"), id="unknown role of a column"),
-    pytest.param("strategy=lora_", ("bert.strategy", "unknown strategy 'lora_'", "One of: full"), id="unknown part"),
+    pytest.param("strategy=lora_", ("bert.strategy", "unknown strategy 'lora_'", "Did you mean 'lora'"), id="unknown part"),
     pytest.param(
         "task=text-clasification", ("bert.task", "unknown task", "Did you mean 'text-classification'"), id="unknown task"
     ),
     pytest.param("recipe=brt", ("recipe", "unknown recipe 'brt'", "Did you mean 'bert'"), id="unknown recipe"),
     pytest.param("evaluate=[acuracy]", ("bert.evaluate.0", "unknown metric", "Did you mean 'accuracy'"), id="unknown metric"),
     pytest.param("check=[{quality: {drop: 1}}]", ("bert.check.0.quality", "unknown key 'drop'", "max_drop"), id="unknown option"),
-    pytest.param("strategy=[full, full]", ("bert.strategy", "expected one name", "One of: full"), id="two parts for one"),
+    pytest.param("strategy=[full, full]", ("bert.strategy", "expected one name", "One of: adalora"), id="two parts for one"),
     pytest.param("seed=often", ("bert.seed", "valid integer", "not 'often'"), id="wrong type"),
     pytest.param("data.validation_size=2", ("bert.data.validation_size", "less than 1", "not 2"), id="number out of range"),
     pytest.param(
