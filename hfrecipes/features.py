@@ -59,14 +59,18 @@ class Frozen(TrainerCallback):
         if count == self.count:
             return
         self.prefix.cut(0)
+        space = self.space(count) if count else None
         for split in self.splits:
-            split.states = self.states(split.single, count) if count else None
+            split.states = self.states(split.single, count, space) if space else None
         self.prefix.cut(count)
         self.count = count
 
-    def release(self) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Make the model whole again."""
         self.prefix.cut(0)
+        self.count = 0
+        for split in self.splits:
+            split.states = None
 
     def loss(self, inner: LossFn) -> LossFn:
         """`inner` for batches that may bring states."""
@@ -87,10 +91,9 @@ class Frozen(TrainerCallback):
             found[STATES] = self._padded([row[STATES] for row in rows])
         return found
 
-    def states(self, rows: Sequence[Any], count: int) -> Rows:
-        """The output of the first `count` blocks for every row; what the store does not have is computed by the main process."""
+    def states(self, rows: Sequence[Any], count: int, space: Space) -> Rows:
+        """The output of the first `count` blocks for every row; what `space` does not have is computed by the main process."""
         keys = [_key(row) for row in rows]
-        space = self.space(count)
 
         def compute() -> None:
             absent = space.missing(keys)

@@ -52,19 +52,17 @@ if TYPE_CHECKING:
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
-    from hfrecipes.features import Frozen
-
     trainer = trainer_for(recipe, run)
-    rates = listed(trainer.create_optimizer(), trainer.args.learning_rate)
+    optimizer = trainer.create_optimizer()
+    rates = listed(optimizer, trainer.args.learning_rate)
     if unusual := unusual_rate(recipe.optimizer, recipe.strategy, trainer.args.learning_rate):
         log.warning(unusual)
     with taken(recipe.fast_path, trainer.args.bf16) as settings:
-        log.info("fast path: %s", ", ".join([*describe_path(trainer.args, recipe), *settings]) or "none of it")
+        fused = bool(optimizer.defaults.get("fused"))
+        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
+        log.info("fast path: %s", ", ".join([*(name for name, on in named.items() if on), *settings]) or "none of it")
         trainer.train(resume_from_checkpoint=last(run.checkpoints))
         final = trainer.evaluate()
-    for callback in trainer.callback_handler.callbacks:
-        if isinstance(callback, Frozen):
-            callback.release()
 
     def save() -> None:
         trained = recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model))
@@ -199,12 +197,6 @@ def collator(recipe: Recipe, tokens: Tokens) -> Callable[[Sequence[dict[str, Any
         return {name: torch.from_numpy(array) for name, array in recipe.task.collate(rows, tokens).items()}
 
     return collate
-
-
-def describe_path(options: TrainingArguments, recipe: Recipe) -> list[str]:
-    """The settings of the fast path that have names in `train:`."""
-    named = {"bf16": options.bf16, "group_by_length": grouping(recipe)[1], "fused": "fused" in str(options.optim)}
-    return [name for name, on in named.items() if on]
 
 
 def describe(options: TrainingArguments) -> str:
