@@ -11,15 +11,12 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hfrecipes.arguments import check_arguments
-from hfrecipes.config import to_yaml
 from hfrecipes.errors import RecipeError
-from hfrecipes.folder import Run, write_json
+from hfrecipes.folder import write_json
 from hfrecipes.plots import draw_rates
 from hfrecipes.recipe import Recipe
-from hfrecipes.stages.prepare import prepare
-from hfrecipes.stages.train import head_for, trainer_for
-from hfrecipes.verbs import identity
+from hfrecipes.stages.train import trainer_for
+from hfrecipes.verbs import begin
 
 LOWEST, HIGHEST = 1e-7, 1.0
 SMOOTHING = 0.8
@@ -43,10 +40,7 @@ def find_rate(recipe: Recipe, out: str | Path, steps: int = 100) -> Sweep:
     train = {key: entry for key, entry in recipe.train.items() if key not in ("num_train_epochs", "warmup_steps")}
     saves = {"eval_strategy": "no", "save_strategy": "no", "logging_steps": 1, "logging_nan_inf_filter": False}
     short = dataclasses.replace(recipe, train={**train, **saves, "max_steps": steps, "learning_rate": LOWEST})
-    head_for(short)
-    check_arguments(short)
-    run = Run.create(out, identity(recipe), to_yaml(recipe.dump()))
-    prepare(short, run)
+    run = begin(short, out)
     trainer = trainer_for(short, run)
     trainer.lr_scheduler = growing(trainer.create_optimizer(), steps)
     log = Losses()

@@ -17,12 +17,11 @@ from transformers import TrainerCallback
 from hfrecipes import config
 from hfrecipes.arguments import check_arguments
 from hfrecipes.errors import RecipeError, UserError
-from hfrecipes.folder import Run, write_text
+from hfrecipes.folder import write_text
 from hfrecipes.part import Checked, value
 from hfrecipes.recipe import Recipe
-from hfrecipes.stages.prepare import prepare
-from hfrecipes.stages.train import head_for, trainer_for
-from hfrecipes.verbs import identity
+from hfrecipes.stages.train import trainer_for
+from hfrecipes.verbs import begin
 
 if TYPE_CHECKING:
     import optuna
@@ -95,11 +94,7 @@ def fit(recipe: Recipe, out: Path, report: Reporting) -> None:
     """Train a recipe for its evaluations alone; rows that are prepared already are not prepared again."""
     train = {**recipe.train, "eval_strategy": "epoch", "save_strategy": "no"}
     short = dataclasses.replace(recipe, train=train, early_stopping=None)
-    head_for(short)
-    check_arguments(short)
-    run = Run.create(out, identity(recipe), config.to_yaml(recipe.dump()))
-    prepare(short, run)
-    trainer = trainer_for(short, run)
+    trainer = trainer_for(short, begin(short, out))
     trainer.add_callback(report)
     trainer.train()
 

@@ -15,18 +15,27 @@ if TYPE_CHECKING:
     from hfrecipes.report import Report
 
 
-def fit(recipe: Recipe, out: str | Path) -> Run:
-    """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+def begin(recipe: Recipe, out: str | Path) -> Run:
+    """Check a recipe, and prepare its rows in the run folder `out`: what every training starts from."""
     from hfrecipes.arguments import check_arguments
-    from hfrecipes.stages.evaluate import evaluate
-    from hfrecipes.stages.prepare import prepare, resolve
-    from hfrecipes.stages.report import report
-    from hfrecipes.stages.train import head_for, train
+    from hfrecipes.stages.prepare import prepare
+    from hfrecipes.stages.train import head_for
 
     head_for(recipe)
     check_arguments(recipe)
     run = distributed.on_main(lambda: Run.create(out, identity(recipe), to_yaml(recipe.dump())))
     prepare(recipe, run)
+    return run
+
+
+def fit(recipe: Recipe, out: str | Path) -> Run:
+    """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.stages.evaluate import evaluate
+    from hfrecipes.stages.prepare import resolve
+    from hfrecipes.stages.report import report
+    from hfrecipes.stages.train import train
+
+    run = begin(recipe, out)
     distributed.on_main(lambda: resolve(recipe, run))
     train(recipe, run)
     evaluate(recipe, run)

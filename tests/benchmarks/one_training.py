@@ -25,12 +25,10 @@ RATES = {"full": 3e-4, "feature_extraction": 3e-3, "gradual_unfreezing": 1e-3}
 
 def ours(spec: dict[str, Any], out: Path) -> dict[str, float]:
     """The recipe's training, computing features included where there are none yet."""
-    from hfrecipes import Recipe, config
+    from hfrecipes import Recipe
     from hfrecipes.fast_path import taken
-    from hfrecipes.folder import Run
-    from hfrecipes.stages.prepare import prepare
     from hfrecipes.stages.train import trainer_for
-    from hfrecipes.verbs import identity
+    from hfrecipes.verbs import begin
 
     overrides = [
         f"data.max_samples={spec['rows']}",
@@ -39,9 +37,7 @@ def ours(spec: dict[str, Any], out: Path) -> dict[str, float]:
         f"train={json.dumps(options(spec))}",
     ]
     recipe = Recipe.load("recipes/bert/banking77.yaml", overrides)
-    run = Run.create(out, identity(recipe), config.to_yaml(recipe.dump()))
-    prepare(recipe, run)
-    trainer = trainer_for(recipe, run)
+    trainer = trainer_for(recipe, begin(recipe, out))
     with taken(recipe.fast_path, trainer.args.bf16):
         cpu = time.process_time()
         trainer.train()
