@@ -67,6 +67,10 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
+BY_PATH = ("data", "model")
+"""Blocks that may be written as their path alone."""
+
+
 def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """`values` with each `key.key=value` set; a number in the path is a position in a list."""
     changed = json.loads(json.dumps(values))
@@ -74,7 +78,10 @@ def override(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         path, equals, entry = text.partition("=")
         if not equals:
             raise RecipeError(text, "is not an override", "Write key.key=value")
-        changed = _put(changed, path.split("."), parse(entry, text), text)
+        keys = path.split(".")
+        if keys[0] in BY_PATH and len(keys) > 1 and isinstance(changed.get(keys[0]), str):
+            changed[keys[0]] = {"path": changed[keys[0]]}
+        changed = _put(changed, keys, parse(entry, text), text)
     return dict(changed)
 
 

@@ -30,7 +30,7 @@ class UserError(HfRecipesError):
 
     def __init__(self, where: str, what: str, instead: str = "") -> None:
         self.where, self.what, self.instead = where, what, instead
-        super().__init__(f"{where}: {what.rstrip('.')}." + (f" {instead.rstrip('.')}." if instead else ""))
+        super().__init__(f"{where}: {what.rstrip('.')}." + (f" {_ended(instead)}" if instead else ""))
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         return type(self), (self.where, self.what, self.instead)
@@ -54,3 +54,7 @@ class RunError(UserError):
 
 class DependencyError(UserError):
     """An optional package is not installed."""
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else f"{sentence.rstrip('.')}."

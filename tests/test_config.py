@@ -155,3 +155,10 @@ def _references(made: Any) -> Any:
 @pytest.mark.parametrize(("text", "meant"), [("no", "no"), ("yes", "yes"), ("off", "off"), ("true", True), ("False", False)])
 def test_only_true_and_false_are_booleans(text: str, meant: object) -> None:
     assert parse(text, "here") == meant
+
+
+@pytest.mark.parametrize("block", ["model", "data"])
+def test_an_override_reaches_into_a_block_that_is_written_as_its_path(block: str) -> None:
+    changed = override({"model": "me/model", "data": "me/data"}, [f"{block}.revision=v1"])
+    assert changed[block] == {"path": f"me/{block}", "revision": "v1"}
+    assert override({"model": "me/model"}, ["model=me/other"]) == {"model": "me/other"}
