@@ -23,6 +23,8 @@ OURS = ("output_dir", "remove_unused_columns", "label_names", "length_column_nam
 """Arguments that the run decides, not the recipe."""
 ELSEWHERE = {"label_smoothing_factor": "objective: {supervised: {label_smoothing: 0.1}}"}
 """Arguments that the Trainer heeds in its own loss only, and where the recipe has the same."""
+SCHEDULE = {"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"}
+"""Arguments that a schedule of the recipe stands for."""
 STRATEGIES = ("group_by_length", "random")
 """Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
 
@@ -48,6 +50,8 @@ def check_arguments(recipe: Recipe) -> None:
     grouping(recipe)
     if recipe.optimizer is not None and "optim" in recipe.train:
         raise RecipeError(f"{recipe.name}.optimizer", "`train.optim` names another", "Write one of them")
+    if recipe.schedule is not None and (given := sorted(SCHEDULE & set(recipe.train))):
+        raise RecipeError(f"{recipe.name}.schedule", f"`train.{given[0]}` says something else", "Write one of them")
     check_rate(float(recipe.train.get("learning_rate", TrainingArguments.learning_rate)))
     arguments(recipe, Path("unused"), "loss", lower=True)
 

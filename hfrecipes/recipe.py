@@ -18,6 +18,7 @@ from hfrecipes.models import Model
 from hfrecipes.objectives import Objective
 from hfrecipes.optimizers import Optimizer
 from hfrecipes.part import Part, value
+from hfrecipes.schedules import Schedule
 from hfrecipes.strategies import Strategy
 from hfrecipes.targets import Target
 from hfrecipes.tasks import Task
@@ -29,7 +30,8 @@ class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
     `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
-    `transformers.TrainingArguments` under its own names; without `optimizer` its `optim` decides. An empty `evaluate` means the
+    `transformers.TrainingArguments` under its own names; without `optimizer` its `optim`
+    decides, and without `schedule` its `lr_scheduler_type`. An empty `evaluate` means the
     task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `fast_path`
     names the settings of the process to train with (see `fast_path.py`). `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
@@ -44,6 +46,7 @@ class Recipe(Part, kind="recipes"):
     tokenizer: Tokenization | None = None
     strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
     optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)
     evaluate: tuple[Metric, ...] = ()

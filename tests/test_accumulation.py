@@ -20,6 +20,8 @@ from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import collator, head_for
 from hfrecipes.tasks import Task
 from hfrecipes.trainer import RecipeTrainer
+from tests.contracts import every, make
+from tests.strategies.test_contract import REFUSED
 from tests.tasks.test_contract import rows_of
 
 CASES = [
@@ -55,9 +57,11 @@ class Case:
         torch.manual_seed(0)
         return load_model(self.recipe.model, head_for(self.recipe), self.config).double()
 
-    def step(self, out: Path, size: int, parts: int) -> dict[str, torch.Tensor]:
+    def step(self, out: Path, size: int, parts: int, strategy: str = "full") -> dict[str, torch.Tensor]:
         """The gradient that one optimizer step of the Trainer went along."""
-        model = self.model()
+        chosen: Any = make("strategies", strategy)
+        torch.manual_seed(0)
+        model = chosen.prepare(self.model(), self.recipe.family).double()
         before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         options = TrainingArguments(
             output_dir=str(out), max_steps=1, gradient_accumulation_steps=parts, per_device_train_batch_size=1, optim="sgd",
@@ -67,7 +71,7 @@ class Case:
         trainer = RecipeTrainer(
             self.recipe.objective.bind(model, self.recipe.family, self.recipe.task), model=model, args=options,
             train_dataset=Batches(self.rows, self.rows["length"], size, parts, seed=0),
-            data_collator=collator(self.recipe, self.tokens),
+            data_collator=collator(self.recipe, self.tokens), callbacks=chosen.callbacks(model, 10),
         )  # fmt: skip
         trainer.train()
         return {name: (before[name] - weight.detach()) / RATE for name, weight in model.named_parameters()}
@@ -77,11 +81,25 @@ class Case:
 def test_a_step_is_the_same_in_one_two_and_four_parts(
     family: str, task: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
 ) -> None:
-    case = Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family])
+    check(Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]), tmp_path)
+
+
+@pytest.mark.parametrize("strategy", [name for name in every("strategies") if name != "full"])
+@pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
+def test_and_so_it_is_with_every_strategy(
+    strategy: str, family: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
+) -> None:
+    if (strategy, family) in REFUSED:
+        pytest.skip("T5 has no biases")
+    check(Case(family, "text-classification", {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]), tmp_path, strategy)
+
+
+def check(case: Case, out: Path, strategy: str = "full") -> None:
+    """8 x 1, 4 x 2 and 2 x 4 rows give one gradient."""
     assert len(set(case.rows["length"])) > 2
-    whole: Any = case.step(tmp_path, 8, 1)
+    whole: Any = case.step(out, 8, 1, strategy)
     assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-4
     for size, parts in ((4, 2), (2, 4)):
-        found = case.step(tmp_path, size, parts)
+        found = case.step(out, size, parts, strategy)
         apart = {name: float((found[name] - whole[name]).abs().max()) for name in whole}
         assert max(apart.values()) < 1e-6, (size, parts, max(apart, key=lambda name: apart[name]))

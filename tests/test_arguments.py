@@ -105,6 +105,13 @@ def test_two_optimizers_are_refused(values: dict[str, Any]) -> None:
         check_arguments(made)
 
 
+@pytest.mark.parametrize("key", ["lr_scheduler_type", "warmup_steps"])
+def test_a_schedule_and_what_it_stands_for_are_refused(values: dict[str, Any], key: str) -> None:
+    made = build(Recipe, {**values, "schedule": "one_cycle", "train": {key: {"warmup_steps": 0.1}.get(key, "cosine")}})
+    with pytest.raises(RecipeError, match=rf"bert\.schedule: `train\.{key}` says something else"):
+        check_arguments(made)
+
+
 @pytest.mark.parametrize("rate", [0, -1e-5])
 def test_a_rate_that_teaches_nothing_is_refused(values: dict[str, Any], rate: float) -> None:
     with pytest.raises(RecipeError, match="Write a number above 0"):

@@ -16,7 +16,7 @@ LAYERS = (
     ("errors",),
     ("part", "family", "fast_path", "distributed", "__init__"),
     ("config", "folder", "feature_store", "prefix", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
-    ("tasks", "strategies", "optimizers", "objectives", "targets", "checks", "tokenizers", "tokenization"),
+    ("tasks", "strategies", "optimizers", "schedules", "objectives", "targets", "checks", "tokenizers", "tokenization"),
     ("batches", "trainer", "features"),
     ("checkpoint", "recipe", "optimization", "inference"),
     ("recipes", "arguments", "measurement"),

@@ -8,6 +8,8 @@ from transformers import TrainerCallback
 
 START, END = 0.1, 0.3
 """The share of the steps before ranks are dropped, and the share behind, when all are decided."""
+LEAST = 10
+"""A training of fewer steps keeps all ranks: there is no time to weigh them."""
 
 
 class RankBudget(TrainerCallback):
@@ -23,4 +25,5 @@ class RankBudget(TrainerCallback):
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Called by the Trainer between the step and the reset of the gradients."""
-        getattr(model, "module", model).base_model.update_and_allocate(state.global_step + 1)
+        if state.max_steps >= LEAST:
+            getattr(model, "module", model).base_model.update_and_allocate(state.global_step + 1)
