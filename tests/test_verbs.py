@@ -138,3 +138,15 @@ def test_rows_that_changed_are_refused_by_the_recipe_of_a_run(finished: Path, tm
     recipe = Recipe.load(finished / "recipe.yaml", ["data.max_samples=40"])
     with pytest.raises(Exception, match="are not those of the recipe"):
         fit(recipe, tmp_path / "other")
+
+
+def test_a_run_keeps_the_adapter_beside_the_merged_model(values: dict[str, Any], tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    run = verbs.fit(build(Recipe, {**values, "strategy": {"lora": {"keep_adapter": True}}}), tmp_path)
+    with (
+        safe_open(run.model / "model.safetensors", "pt") as merged,
+        safe_open(run.model / "adapter/adapter_model.safetensors", "pt") as adapter,
+    ):
+        assert not any("lora" in name for name in merged.keys())  # noqa: SIM118
+        assert any("lora" in name for name in adapter.keys())  # noqa: SIM118

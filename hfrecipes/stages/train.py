@@ -66,10 +66,12 @@ def train(recipe: Recipe, run: Run) -> None:
         final = trainer.evaluate()
 
     def save() -> None:
-        trained = recipe.strategy.finish(trainer.accelerator.unwrap_model(trainer.model))
-        if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
-            trained.config.use_cache = trained.generation_config.use_cache = True
         with staged(run.model) as folder:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            recipe.strategy.save_extra(model, folder)
+            trained = recipe.strategy.finish(model)
+            if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
+                trained.config.use_cache = trained.generation_config.use_cache = True
             save_trained(folder, trained, run.data / "tokenizer", recipe.task, head_for(recipe))
             figures = {key.removeprefix("eval_"): figure for key, figure in final.items()}
             write_json(folder / "scores.json", {"validation": figures})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hfrecipes.part import Part
@@ -40,6 +41,10 @@ class Strategy(Part, kind="strategies"):
         """What changes during a training of so many epochs: callbacks for any `transformers.Trainer`. Raises RecipeError where
         the epochs are too few."""
         return []
+
+    def save_extra(self, model: PreTrainedModel, folder: Path) -> None:
+        """Write what is kept beside the checkpoint in `folder`, before `finish`: such as adapters."""
+        return None
 
     @abstractmethod
     def finish(self, model: PreTrainedModel) -> PreTrainedModel:

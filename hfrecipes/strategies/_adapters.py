@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import RecipeError
@@ -11,6 +12,9 @@ from hfrecipes.family import blocks
 if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
+
+ADAPTER = "adapter"
+"""The folder of an adapter beside the checkpoint into which it was merged."""
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
@@ -60,6 +64,11 @@ def wrap(model: PreTrainedModel, config: PeftConfig, where: str) -> Any:
     except ValueError as error:
         first = str(error).strip().splitlines()[0]
         raise RecipeError(where, first, "Take lora, which finds its layers itself") from error
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write the adapter alone, with the head that was trained beside it: `PeftModel.from_pretrained(base, folder / ADAPTER)`."""
+    model.save_pretrained(folder / ADAPTER)
 
 
 def merged(model: Any) -> PreTrainedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family, auto_class, depths
+from hfrecipes.part import find
 from tests.contracts import every, make
 
 FAMILIES = {"bert": Family("bert", "encoder"), "gpt": Family("gpt", "decoder"), "t5": Family("t5", "encoder-decoder")}
@@ -23,6 +25,7 @@ HEADS = {
 CASES = [(family, head) for family in FAMILIES for head in HEADS[family]]
 REFUSED = {("bias_only", "t5")}
 """T5 has no biases."""
+ADAPTERS = [name for name in every("strategies") if "keep_adapter" in {f.name for f in fields(find("strategies", name))}]
 Open = Callable[[str, str], Any]
 
 
@@ -116,6 +119,31 @@ def test_a_new_head_learns_with_every_strategy(name: str, fresh: Open) -> None:
     wrapped = strategy.prepare(model, FAMILIES["bert"])
     train(strategy, wrapped, "text-classification")
     assert not torch.equal(strategy.finish(wrapped).classifier.weight, before)
+
+
+@pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning")  # peft's own adalora does not know its names
+@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_an_adapter_that_is_kept_gives_the_merged_model_over_its_base(
+    name: str, family: str, head: str, fresh: Open, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    strategy = make("strategies", name, {name: {"keep_adapter": True}})
+    model = strategy.prepare(fresh(family, head), FAMILIES[family])
+    train(strategy, model, head)
+    strategy.save_extra(model, tmp_path)
+    again = PeftModel.from_pretrained(fresh(family, head), str(tmp_path / "adapter"))
+    torch.testing.assert_close(answers(again, head), answers(strategy.finish(model), head), atol=1e-4, rtol=1e-4)
+    size = sum(file.stat().st_size for file in (tmp_path / "adapter").iterdir())
+    assert size < 4 * sum(weight.numel() for weight in fresh(family, head).parameters()), "smaller than the model"
+
+
+def test_an_adapter_is_kept_where_it_is_asked_for_alone(fresh: Open, tmp_path: Path) -> None:
+    for name in every("strategies"):
+        strategy = make("strategies", name)
+        strategy.save_extra(strategy.prepare(fresh("bert", "text-classification"), FAMILIES["bert"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("family", "head"), CASES)
