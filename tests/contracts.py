@@ -10,12 +10,20 @@ import torch
 
 from hfrecipes.part import find, names
 
+ON_GPU = ("qlora",)
+"""Strategies that need one."""
+
 
 def every(kind: str) -> list[str]:
     """The name of every part of a kind, for `parametrize`; there is at least one."""
     found = names(kind)
     assert len(found) >= 1, f"no parts of {kind}"
     return found
+
+
+def strategies() -> list[str]:
+    """The name of every strategy that can train on this machine."""
+    return [name for name in every("strategies") if name not in ON_GPU or torch.cuda.is_available()]
 
 
 def make(kind: str, name: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> Any:

@@ -20,7 +20,7 @@ from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import collator, head_for
 from hfrecipes.tasks import Task
 from hfrecipes.trainer import RecipeTrainer
-from tests.contracts import every, make
+from tests.contracts import make, strategies
 from tests.strategies.test_contract import REFUSED
 from tests.tasks.test_contract import rows_of
 
@@ -84,7 +84,7 @@ def test_a_step_is_the_same_in_one_two_and_four_parts(
     check(Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]), tmp_path)
 
 
-@pytest.mark.parametrize("strategy", [name for name in every("strategies") if name != "full"])
+@pytest.mark.parametrize("strategy", [name for name in strategies() if name != "full"])
 @pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
 def test_and_so_it_is_with_every_strategy(
     strategy: str, family: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path

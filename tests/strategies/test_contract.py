@@ -14,7 +14,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family, auto_class, depths
 from hfrecipes.part import find
-from tests.contracts import every, make
+from tests.contracts import make, strategies
 
 FAMILIES = {"bert": Family("bert", "encoder"), "gpt": Family("gpt", "decoder"), "t5": Family("t5", "encoder-decoder")}
 HEADS = {
@@ -25,7 +25,7 @@ HEADS = {
 CASES = [(family, head) for family in FAMILIES for head in HEADS[family]]
 REFUSED = {("bias_only", "t5")}
 """T5 has no biases."""
-ADAPTERS = [name for name in every("strategies") if "keep_adapter" in {f.name for f in fields(find("strategies", name))}]
+ADAPTERS = [name for name in strategies() if "keep_adapter" in {f.name for f in fields(find("strategies", name))}]
 Open = Callable[[str, str], Any]
 
 
@@ -80,7 +80,7 @@ def train(strategy: Any, model: Any, head: str, steps: int = 2) -> None:
         state.global_step += 1
 
 
-@pytest.mark.parametrize("name", every("strategies"))
+@pytest.mark.parametrize("name", strategies())
 @pytest.mark.parametrize(("family", "head"), CASES)
 def test_a_strategy_trains_what_it_opens_and_leaves_a_plain_model(
     name: str, family: str, head: str, fresh: Open, tmp_path: Path
@@ -111,7 +111,7 @@ def test_a_strategy_trains_what_it_opens_and_leaves_a_plain_model(
     assert not torch.equal(answers(fresh(family, head), head), answers(done, head))
 
 
-@pytest.mark.parametrize("name", [name for name in every("strategies") if name not in ("feature_extraction", "head_then_full")])
+@pytest.mark.parametrize("name", [name for name in strategies() if name not in ("feature_extraction", "head_then_full")])
 def test_a_new_head_learns_with_every_strategy(name: str, fresh: Open) -> None:
     model = fresh("bert", "text-classification")
     before = model.classifier.weight.detach().clone()
@@ -140,7 +140,7 @@ def test_an_adapter_that_is_kept_gives_the_merged_model_over_its_base(
 
 
 def test_an_adapter_is_kept_where_it_is_asked_for_alone(fresh: Open, tmp_path: Path) -> None:
-    for name in every("strategies"):
+    for name in strategies():
         strategy = make("strategies", name)
         strategy.save_extra(strategy.prepare(fresh("bert", "text-classification"), FAMILIES["bert"]), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,53 @@
+"""qlora: its layers of four bits on CPU, where bitsandbytes is installed, and what is said where there is no GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hfrecipes.errors import RecipeError
+from hfrecipes.strategies.qlora import Qlora
+from tests.strategies.test_contract import CASES, FAMILIES, Open, answers, fresh, train  # noqa: F401
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_is_refused(fresh: Open) -> None:  # noqa: F811
+    with pytest.raises(RecipeError, match=r"strategy\.qlora: needs a GPU, and there is none\. Take lora\."):
+        Qlora().prepare(fresh("bert", "text-classification"), FAMILIES["bert"])
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_four_bits_become_a_plain_model_that_answers_as_it_was_trained(
+    family: str,
+    head: str,
+    fresh: Open,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (extra qlora)")
+    from hfrecipes.strategies._adapters import linear_layers
+    from hfrecipes.strategies._four_bits import quantize
+
+    plain = fresh(family, head)
+    kind, layers = type(plain), linear_layers(plain)
+    whole = {name: plain.get_submodule(name).weight.detach().clone() for name in layers}
+    quantize(plain, layers, "cpu")
+    for name in layers:
+        assert plain.get_submodule(name).weight.dtype == torch.uint8
+        plain.get_submodule(name).support_avx512bf16_for_cpu = False  # that packing wants rows of 64 numbers
+    rounded = answers(plain, head)
+    strategy = Qlora()
+    model = strategy.beside(plain, FAMILIES[family])
+    torch.testing.assert_close(answers(model, head), rounded, msg="new matrices add nothing")
+    train(strategy, model, head)
+    trained = answers(model, head)
+    assert not torch.equal(trained, rounded)
+    done = strategy.finish(model)
+    assert type(done) is kind
+    torch.testing.assert_close(answers(done, head), trained, atol=1e-4, rtol=1e-4)
+    for name in layers:
+        apart = (done.get_submodule(name).weight.detach() - whole[name]).norm() / whole[name].norm()
+        assert 0 < float(apart) < 0.2, "rounded to four bits and learned, turned the right way"
+    done.save_pretrained(tmp_path)
+    torch.testing.assert_close(answers(kind.from_pretrained(tmp_path), head), answers(done, head), atol=1e-5, rtol=0)
