@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch.nn import Module
+    from transformers import PreTrainedModel
 
 
-def quantize(model: Module, names: Sequence[str], device: str) -> None:
-    """Put linear layers of four bits (NF4, the scales quantized too) in the place of those named; GPT-2's are turned around."""
+def quantize(model: PreTrainedModel, names: Sequence[str], device: str) -> None:
+    """Put linear layers of four bits (NF4, the scales quantized too) in the place of those named; GPT-2's are turned around.
+    What the model keeps in fp32 stays (T5's `wo`: T5 casts its input to the type of its weights)."""
     import torch
     from bitsandbytes.nn import Linear4bit, Params4bit
     from transformers.pytorch_utils import Conv1D
 
     compute = torch.bfloat16 if device == "cuda" else torch.float32
+    kept = tuple(f".{name}" for name in model._keep_in_fp32_modules or ())
     for name in names:
+        if name.endswith(kept):
+            continue
         plain: Any = model.get_submodule(name)
         turned = isinstance(plain, Conv1D)
         weight = plain.weight.data.T.contiguous() if turned else plain.weight.data
