@@ -27,7 +27,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-KINDS = ("recipes", "tasks", "strategies", "optimizers", "schedules", "objectives", "metrics", "targets", "checks", "tokenizers")
+KINDS = (
+    "recipes",
+    "tasks",
+    "heads",
+    "strategies",
+    "optimizers",
+    "schedules",
+    "objectives",
+    "metrics",
+    "targets",
+    "checks",
+    "tokenizers",
+)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]

@@ -12,7 +12,8 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.errors import ModelError
-from hfrecipes.family import Family, auto_class
+from hfrecipes.family import Family
+from hfrecipes.heads import model_class
 from hfrecipes.part import Checked, value
 from hfrecipes.tokens import Tokens
 
@@ -140,9 +141,9 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:
     """The model in fp32 with the head that a task needs (one of optimum's task names); a head of another shape starts anew."""
     if model.new:
-        return auto_class(head).from_config(config, dtype="float32")  # type: ignore[no-any-return]
+        return model_class(head, config).from_config(config, dtype="float32")  # type: ignore[no-any-return]
     with _explained(model):
-        return auto_class(head).from_pretrained(  # type: ignore[no-any-return]
+        return model_class(head, config).from_pretrained(  # type: ignore[no-any-return]
             model.locate(),
             config=config,
             revision=model.revision or "main",

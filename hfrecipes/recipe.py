@@ -13,6 +13,7 @@ from hfrecipes.checks import Check
 from hfrecipes.data import Data
 from hfrecipes.family import Family
 from hfrecipes.fast_path import SETTINGS, Setting
+from hfrecipes.heads import Head
 from hfrecipes.metrics import Metric
 from hfrecipes.models import Model
 from hfrecipes.objectives import Objective
@@ -29,7 +30,8 @@ from hfrecipes.tokenizers import Tokenization
 class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
-    `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `train` goes to
+    `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `head` stands in for
+    the last layer of a model that classifies. `train` goes to
     `transformers.TrainingArguments` under its own names; without `optimizer` its `optim`
     decides, and without `schedule` its `lr_scheduler_type`. An empty `evaluate` means the
     task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `fast_path`
@@ -44,6 +46,7 @@ class Recipe(Part, kind="recipes"):
     data: Data
     model: Model
     tokenizer: Tokenization | None = None
+    head: Head | None = None
     strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
     ("errors",),
     ("part", "family", "fast_path", "distributed", "__init__"),
-    ("config", "folder", "feature_store", "prefix", "hub", "tokens", "data", "models", "metrics", "report", "plots"),
+    ("config", "folder", "feature_store", "prefix", "hub", "tokens", "data", "heads", "models", "metrics", "report", "plots"),
     ("tasks", "strategies", "optimizers", "schedules", "objectives", "targets", "checks", "tokenizers", "tokenization"),
     ("batches", "trainer", "features"),
     ("checkpoint", "recipe", "optimization", "inference"),

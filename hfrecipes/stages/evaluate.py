@@ -11,8 +11,9 @@ from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, measure, score
 from hfrecipes.metrics import scores
-from hfrecipes.models import load_config, load_model
+from hfrecipes.models import load_model
 from hfrecipes.stages import stage
+from hfrecipes.stages.train import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hfrecipes.tasks import Row
 
 
-@stage(blocks=("task", "data", "model", "evaluate", "before", "seed"), after=("prepare", "train"), outputs=("answers",))
+@stage(blocks=("task", "data", "model", "head", "evaluate", "before", "seed"), after=("prepare", "train"), outputs=("answers",))
 def evaluate(recipe: Recipe, run: Run) -> None:
     """Score and time the checkpoint on the test split (on the validation split where there is no other)."""
     facts = read_json(run.data / "facts.json")
@@ -53,7 +54,7 @@ def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:
     from transformers import set_seed
 
     set_seed(recipe.seed)
-    config = load_config(recipe.model, read_json(run.data / "facts.json")["learned"])
+    config = config_for(recipe, run)
     untrained = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config)
     return score(Predictor.around(untrained, run.model), rows, recipe.metrics(config.to_dict()))[0]
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes import distributed
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
+from hfrecipes.config import dump
 from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
+from hfrecipes.heads import ENTRY
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
@@ -25,7 +27,7 @@ from hfrecipes.tasks import Task, Window, by_row
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
-    from transformers import TrainerCallback, TrainingArguments
+    from transformers import PreTrainedConfig, TrainerCallback, TrainingArguments
 
     from hfrecipes.recipe import Recipe
     from hfrecipes.tokens import Tokens
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         "task",
         "data",
         "model",
+        "head",
         "strategy",
         "optimizer",
         "schedule",
@@ -91,8 +94,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     from hfrecipes.features import BatchesWithStates, Frozen, WithStates
     from hfrecipes.trainer import RecipeTrainer
 
-    facts = read_json(run.data / "facts.json")
-    config = load_config(recipe.model, facts["learned"])
+    config = config_for(recipe, run)
     plain = config.to_dict()
     tokens = load_tokens(run.data / "tokenizer", recipe.task.max_length, plain)
     splits = {name: load_from_disk(str(run.data / name)) for name in ("train", "validation", "validation_rows")}
@@ -107,6 +109,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     size, grouped = grouping(recipe)
     parts = distributed.processes() * options.gradient_accumulation_steps
     batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped)
+    check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     model = recipe.strategy.prepare(load_model(recipe.model, head_for(recipe), config), recipe.family)
     loss, collate = recipe.objective.bind(model, recipe.family, recipe.task), collator(recipe, tokens)
@@ -179,6 +182,23 @@ def last(checkpoints: Path) -> str | None:
     from transformers.trainer_utils import get_last_checkpoint
 
     return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+
+
+def config_for(recipe: Recipe, run: Run) -> PreTrainedConfig:
+    """The configuration of the model to train: the checkpoint's, with what was learned from the rows and the head."""
+    learned = read_json(run.data / "facts.json")["learned"]
+    return load_config(recipe.model, learned if recipe.head is None else {**learned, ENTRY: dump(recipe.head)})
+
+
+def check_head(recipe: Recipe, smallest: int) -> None:
+    """Refuse batch norm where padding would count, or where the smallest batch is one row."""
+    if recipe.head is None or not recipe.head.by_row:
+        return
+    where = f"{recipe.name}.head.{recipe.head.name}.batch_norm"
+    if recipe.task.per_token or recipe.family.architecture == "decoder":
+        raise RecipeError(where, "the head reads every token here, and padding would count", "Leave it out")
+    if smallest == 1:
+        raise RecipeError(where, "a batch of one row has no variance", "Write another per_device_train_batch_size")
 
 
 def head_for(recipe: Recipe) -> str:
