@@ -59,12 +59,11 @@ class Space:
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
         """The positions of the keys that have no row yet; of equal keys the first."""
-        known = set(_index(self.folder))
-        found: dict[bytes, int] = {}
-        for position, key in enumerate(keys):
-            if key not in known:
-                found.setdefault(key, position)
-        return list(found.values())
+        wanted = _array(keys)
+        _, first = np.unique(wanted, return_index=True)
+        first.sort()
+        found: list[int] = first[_Index(self.folder).find(wanted[first]) < 0].tolist()
+        return found
 
     def add(self, rows: Iterable[tuple[bytes, np.ndarray]]) -> None:
         """Write rows as one new file. Raises RunError where the disk is full; nothing is left behind then."""
@@ -86,17 +85,22 @@ class Space:
 
     def open(self, keys: Sequence[bytes]) -> Rows:
         """The rows of these keys, in their order. Raises RunError where one is missing."""
-        places = _index(self.folder)
-        absent = sum(key not in places for key in keys)
-        if absent:
+        index = _Index(self.folder)
+        places = index.find(_array(keys))
+        if absent := int((places < 0).sum()):
             raise RunError(str(self.folder), f"{absent} of {len(keys)} rows are not in the store", "Run the recipe again")
-        files = sorted({places[key][0] for key in keys})
-        for file in files:
-            os.utime(file)
-        mapped = {file: _mapped(file, self.dtype, self.width) for file in files}
-        order = {file: i for i, file in enumerate(files)}
-        where = np.array([(order[places[key][0]], places[key][1]) for key in keys], dtype=np.int64).reshape(-1, 2)
-        return Rows([mapped[file] for file in files], where)
+        used = np.unique(index.file[places])
+        for number in used:
+            os.utime(index.files[number])
+        mapped = [_mapped(index.files[number], self.dtype, self.width) for number in used]
+        arrays = [array for parts, _ in mapped for array in parts]
+        begins = np.cumsum([0, *(len(parts) for parts, _ in mapped)])
+        where = np.empty((len(places), 3), dtype=np.int64)
+        for i, number in enumerate(used):
+            here = index.file[places] == number
+            where[here] = mapped[i][1][index.row[places[here]]]
+            where[here, 0] += begins[i]
+        return Rows(arrays, where)
 
     def _schema(self) -> pa.Schema:
         import pyarrow as pa
@@ -115,9 +119,10 @@ class Space:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the store as views of the mapped files: nothing is copied before it is used."""
+    """Rows of the store as views of the mapped files: nothing is copied before it is used. `where` has, for each row, its array,
+    its first line in it and the one behind its last."""
 
-    files: list[tuple[list[np.ndarray], np.ndarray]]
+    arrays: list[np.ndarray]
     where: np.ndarray
 
     def __len__(self) -> int:
@@ -125,10 +130,8 @@ class Rows:
 
     def __getitem__(self, position: int) -> np.ndarray:
         """The row at a position, of shape (length, width)."""
-        file, row = self.where[position]
-        parts, places = self.files[file]
-        part, begin, end = places[row]
-        found: np.ndarray = parts[part][begin:end]
+        part, begin, end = self.where[position].tolist()
+        found: np.ndarray = self.arrays[part][begin:end]
         return found
 
 
@@ -162,17 +165,40 @@ def sizes(folder: Path) -> list[tuple[str, int, float]]:
     return found
 
 
-def _index(folder: Path) -> dict[bytes, tuple[Path, int]]:
-    """Where the row of each key lies: its file, and its number in it."""
+class _Index:
+    """Where the row of each key lies: its file, and its number in it. Keys are sorted; of equal ones the first counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = sorted(folder.glob("*.arrow"))
+        found = [_keys(file) for file in self.files]
+        lengths = [len(keys) for keys in found]
+        keys = np.concatenate([*found, np.empty(0, dtype=f"S{KEY}")])
+        order = np.argsort(keys, kind="stable")
+        self.keys = keys[order]
+        self.file = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[order]
+        self.row = np.concatenate([*(np.arange(n, dtype=np.int32) for n in lengths), np.empty(0, dtype=np.int32)])[order]
+
+    def find(self, wanted: np.ndarray) -> np.ndarray:
+        """The position of each wanted key in the index; -1 where it has none."""
+        if not len(self.keys):
+            return np.full(len(wanted), -1)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[places] == wanted, places, -1)
+
+
+def _array(keys: Sequence[bytes]) -> np.ndarray:
+    """Keys as one array. Its order drops NULs at the end of a key, which is no loss: all keys have one length."""
+    return np.frombuffer(b"".join(keys), dtype=f"S{KEY}")
+
+
+def _keys(file: Path) -> np.ndarray:
+    """The keys of a file, in its order."""
     import pyarrow as pa
 
-    found: dict[bytes, tuple[Path, int]] = {}
-    for file in sorted(folder.glob("*.arrow")):
-        with pa.memory_map(str(file)) as source:
-            reader = pa.ipc.open_file(source)
-            keys = [key for i in range(reader.num_record_batches) for key in reader.get_batch(i).column("key").to_pylist()]
-        found |= {key: (file, row) for row, key in enumerate(keys)}
-    return found
+    with pa.memory_map(str(file)) as source:
+        reader = pa.ipc.open_file(source)
+        parts = [reader.get_batch(i).column("key") for i in range(reader.num_record_batches)]
+        return np.concatenate([np.frombuffer(part.buffers()[1], dtype=f"S{KEY}")[: len(part)] for part in parts])
 
 
 def _mapped(file: Path, dtype: str, width: int) -> tuple[list[np.ndarray], np.ndarray]:

@@ -14,8 +14,10 @@ from typing import Any
 from tests.benchmarks.goals import Goal
 
 ROUNDS = 5
-ROWS = 2048
+ROWS = 1024
 SEEDS = (0, 1)
+FEW, MANY = 20_000, 1_000_000
+"""Rows of a store; the many are 4 GB."""
 UNFREEZING = {"gradual_unfreezing": {"blocks_per_stage": 2}}
 
 
@@ -33,7 +35,33 @@ def measure() -> list[Goal]:
         worse("feature extraction, held-out loss", frozen, "ours", "plain"),
         goal("gradual unfreezing, 4 stages, over Trainer with the same blocks frozen", opening, "ours", "plain", 5.0),
         worse("gradual unfreezing, held-out loss", opening, "ours", "plain"),
+        *reading(),
     ]
+
+
+def reading() -> list[Goal]:
+    """What a row of the store costs, over `datasets`, from few rows to many, and in memory."""
+    sides = {"ours": ("ours", FEW), "peer": ("peer", FEW), "many": ("ours", MANY)}
+    found: Found = {side: [] for side in sides}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(ROUNDS):
+            for name, (side, rows) in sides.items():
+                asked = json.dumps({"side": side, "rows": rows})
+                command = [sys.executable, "-m", "tests.benchmarks.store_reading", asked, str(Path(folder) / str(rows))]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
+                print(name, found[name][-1], file=sys.stderr)
+    us = {name: statistics.median(entry["us"] for entry in entries) for name, entries in found.items()}
+    memory = max(entry["mb"] for entry in found["many"])
+    times, flat = (
+        statistics.median(a["us"] / b["us"] for a, b in zip(found[over], found["ours"], strict=True)) for over in ("peer", "many")
+    )
+    return [
+        Goal("reading a stored row, over datasets in torch format", f"{us['ours']:.2f} µs", f"{us['peer']:.2f} µs", times, 4.0),
+        Goal(f"reading one of {MANY:,} rows, over one of {FEW:,}", f"{us['many']:.2f} µs", f"{us['ours']:.2f} µs", flat, 1.15,
+             at_least=False),
+        Goal(f"MB of anonymous memory over {MANY:,} rows", f"{memory:.0f} MB", "-", memory, 400, at_least=False),
+    ]  # fmt: skip
 
 
 Found = dict[str, list[dict[str, float]]]
