@@ -84,9 +84,9 @@ def test_a_step_is_the_same_in_one_two_and_four_parts(
     check(Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]), tmp_path)
 
 
-@pytest.mark.parametrize("strategy", [name for name in strategies() if name != "full"])
+@pytest.mark.parametrize("strategy", [name for name in strategies() if name not in ("full", "mixout")])
 @pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
-def test_and_so_it_is_with_every_strategy(
+def test_and_so_it_is_with_every_strategy_that_draws_nothing(
     strategy: str, family: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
 ) -> None:
     if (strategy, family) in REFUSED:
