@@ -26,7 +26,7 @@ STATES = "states"
 """The entry of a row and of a batch that holds what the frozen blocks made of it."""
 BUDGET = 1024
 """Tokens, padding included, that are computed at once: more fall out of the caches, and took 1.3 times as long at 4,096."""
-WALKS = ("train", "zero_grad", "num_parameters")
+WALKS = ("train", "zero_grad", "parameters", "num_parameters")
 """What the Trainer calls at every step and what walks over all modules or all weights."""
 Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
 
@@ -93,7 +93,7 @@ class Frozen(TrainerCallback):
             for weight in weights:
                 weight.grad = None
 
-        for name, stand_in in zip(WALKS, (train, zero_grad, count), strict=True):
+        for name, stand_in in zip(WALKS, (train, zero_grad, lambda recurse=True: iter(weights), count), strict=True):
             setattr(model, name, stand_in)
 
     def loss(self, inner: LossFn) -> LossFn:
@@ -130,14 +130,14 @@ class Frozen(TrainerCallback):
 
     def space(self, count: int) -> Space:
         """The part of the store for these weights, so many blocks and this precision."""
-        digest = hashlib.blake2b(f"{self.model.config.model_type} {count} {self.bf16}".encode(), digest_size=16)
+        digest = hashlib.sha256(f"{self.model.config.model_type} {count} {self.bf16}".encode())
         found = depths(self.model)
         for name, weight in self.model.named_parameters():
             if found[name] <= count:
                 digest.update(name.encode())
                 digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
         width = self.model.config.get_text_config().hidden_size
-        return Space(feature_store.home() / digest.hexdigest(), width, "uint16" if self.bf16 else "float32")
+        return Space(feature_store.home() / digest.hexdigest()[:32], width, "uint16" if self.bf16 else "float32")
 
     def _computed(self, rows: Sequence[Any], keys: Sequence[bytes], count: int) -> Iterator[tuple[bytes, np.ndarray]]:
         """Keys and states, in one pass over the rows sorted by length."""
