@@ -15,7 +15,7 @@ from hfrecipes.errors import ModelError
 from hfrecipes.family import Family
 from hfrecipes.heads import model_class
 from hfrecipes.part import Checked, value
-from hfrecipes.tokens import Tokens
+from hfrecipes.tokens import PROMPT, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -143,7 +143,7 @@ def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedM
     if model.new:
         return model_class(head, config).from_config(config, dtype="float32")  # type: ignore[no-any-return]
     with _explained(model):
-        return model_class(head, config).from_pretrained(  # type: ignore[no-any-return]
+        made: PreTrainedModel = model_class(head, config).from_pretrained(
             model.locate(),
             config=config,
             revision=model.revision or "main",
@@ -152,6 +152,10 @@ def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedM
             ignore_mismatched_sizes=True,
             dtype="float32",
         )
+    needed = 1 + max(getattr(config, PROMPT, None) or [-1])
+    if made.get_input_embeddings().num_embeddings < needed:
+        made.resize_token_embeddings(needed)
+    return made
 
 
 def positions(config: Mapping[str, Any]) -> int | None:

@@ -26,6 +26,10 @@ CHARACTERS_PER_TOKEN = 40
 """A text is cut to this many characters for each token that fits, before it is tokenized: truncation alone does not bound
 the time that tokenizing takes. Words of ordinary text are far shorter."""
 
+PROMPT = "prompt_tokens"
+"""The entry of a model's configuration with the ids, one after another, of the tokens that its tokenizer writes in front of every
+text."""
+
 
 @dataclass(frozen=True)
 class Tokens:

@@ -14,6 +14,7 @@ from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.models import load_config, load_tokenizer, load_tokens, positions, save_tokenizer
 from hfrecipes.stages import log, stage
 from hfrecipes.tokenization import Texts, columns_of_texts
+from hfrecipes.tokens import PROMPT
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
 
-@stage(blocks=("task", "data", "model", "tokenizer", "seed"), outputs=("data",), source=lambda recipe: recipe.data.signature())
+@stage(
+    blocks=("task", "data", "model", "tokenizer", "strategy", "seed"),
+    outputs=("data",),
+    source=lambda recipe: recipe.data.signature(),
+)
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
     roles = recipe.task.columns
@@ -36,7 +41,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     else:
         train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(learned))
     tokenizer = tokenizer_for(recipe, train)
-    learned |= vocabulary(recipe, tokenizer, base)
+    learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
     if recipe.data.test in splits:
         take(recipe.data, splits, recipe.data.test, roles)
@@ -47,6 +52,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     with staged(run.data) as folder:
         save_tokenizer(tokenizer, folder / "tokenizer")
         tokens = load_tokens(folder / "tokenizer", recipe.task.max_length, config)
+        check_prompt(recipe, learned, tokens)
         counts = {}
         for name, part in {"train": train, "validation": validation}.items():
             counts[name] = encode(part, recipe, tokens, config, folder / name)
@@ -62,6 +68,17 @@ def prepare(recipe: Recipe, run: Run) -> None:
             "data_revision": revision_of(rows),
         }
         write_json(folder / "facts.json", facts)
+
+
+def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> None:
+    """Refuse tokens in front of every text where the texts themselves are measured, and where they leave no room."""
+    where, count = f"{recipe.name}.strategy.{recipe.strategy.name}", len(learned.get(PROMPT, ()))
+    if count and recipe.task.by_likelihood:
+        what = f"{recipe.task.name} is measured by how likely its texts are, and they have no prompt"
+        raise RecipeError(where, what, "Take lora")
+    if count > tokens.max_length // 2:
+        what = f"{count} of the {tokens.max_length} tokens that the model reads leave no room for the text"
+        raise RecipeError(f"{where}.tokens", what, "Write less")
 
 
 def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:

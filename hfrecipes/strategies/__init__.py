@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, TrainerCallback
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
     from hfrecipes.family import Family
 
@@ -23,6 +23,10 @@ class Strategy(Part, kind="strategies"):
 
     rate_factor: ClassVar[float] = 1.0
     rate_source: ClassVar[str] = ""
+
+    def extend(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Change the tokenizer before any row is read with it; gives entries for the model's configuration."""
+        return {}
 
     @abstractmethod
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:

@@ -13,6 +13,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.family import Architecture
 from hfrecipes.part import value
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
+from hfrecipes.tokens import PROMPT
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -88,8 +89,9 @@ class SourceTarget(Task):
         read = self.encode(rows, tokens, config)
         targets = [tokens.cut(next(iter(self.reference(row, config)), ""), self.max_target_length - 1) for row in rows]
         if config.get("is_encoder_decoder"):
-            written = tokens.encode(targets)
-            return [{**features, "labels": list(e.ids)} for features, e in zip(read, written, strict=True)]
+            prompt = set(config.get(PROMPT) or ())
+            written = [[i for i in encoding.ids if i not in prompt] for encoding in tokens.encode(targets)]
+            return [{**features, "labels": ids} for features, ids in zip(read, written, strict=True)]
         end = config["eos_token_id"]
         found = []
         for features, target in zip(read, targets, strict=True):
