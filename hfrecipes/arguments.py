@@ -107,6 +107,10 @@ def grouping(recipe: Recipe) -> tuple[int, bool]:
     """Rows a micro-batch on each device, and whether rows of like length go together."""
     from transformers import TrainingArguments
 
+    if recipe.batch_tokens is not None:
+        given = sorted({"per_device_train_batch_size", "train_sampling_strategy"} & set(recipe.train))
+        if given:
+            raise RecipeError(f"{recipe.name}.batch_tokens", f"`train.{given[0]}` says something else", "Write one of them")
     rows = recipe.train.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size)
     strategy = recipe.train.get("train_sampling_strategy", STRATEGIES[0])
     if strategy not in STRATEGIES:

@@ -34,7 +34,9 @@ class Recipe(Part, kind="recipes"):
     the last layer of a model that classifies. `train` goes to
     `transformers.TrainingArguments` under its own names; without `optimizer` its `optim`
     decides, and without `schedule` its `lr_scheduler_type`. An empty `evaluate` means the
-    task's usual metrics. After `early_stopping` evaluations without a better first metric the training ends. `fast_path`
+    task's usual metrics. With `batch_tokens` a
+    micro-batch takes rows of like length until they have about so many tokens, padding included, not so many rows. After
+    `early_stopping` evaluations without a better first metric the training ends. `fast_path`
     names the settings of the process to train with (see `fast_path.py`). `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
     sentence). `seed` decides the validation cut, the order of the rows and the new weights.
@@ -54,6 +56,7 @@ class Recipe(Part, kind="recipes"):
     train: Mapping[str, Any] = Field(default_factory=dict)
     evaluate: tuple[Metric, ...] = ()
     fast_path: tuple[Setting, ...] = SETTINGS
+    batch_tokens: Annotated[int, Field(gt=0)] | None = None
     early_stopping: Annotated[int, Field(gt=0)] | None = None
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] = ()

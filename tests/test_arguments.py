@@ -112,6 +112,14 @@ def test_a_schedule_and_what_it_stands_for_are_refused(values: dict[str, Any], k
         check_arguments(made)
 
 
+@pytest.mark.parametrize("key", ["per_device_train_batch_size", "train_sampling_strategy"])
+def test_a_budget_of_tokens_and_what_it_stands_for_are_refused(values: dict[str, Any], key: str) -> None:
+    given = {"per_device_train_batch_size": 8, "train_sampling_strategy": "random"}
+    made = build(Recipe, {**values, "batch_tokens": 512, "train": {key: given[key]}})
+    with pytest.raises(RecipeError, match=rf"bert\.batch_tokens: `train\.{key}` says something else"):
+        check_arguments(made)
+
+
 @pytest.mark.parametrize("rate", [0, -1e-5])
 def test_a_rate_that_teaches_nothing_is_refused(values: dict[str, Any], rate: float) -> None:
     with pytest.raises(RecipeError, match="Write a number above 0"):

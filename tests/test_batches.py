@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hfrecipes.batches import Batches
+from hfrecipes.batches import Batches, cuts
 
 COUNT = 1003
 LENGTHS = np.random.default_rng(7).integers(3, 60, COUNT).tolist()
@@ -78,3 +78,28 @@ def test_steps_are_not_in_the_order_of_their_lengths() -> None:
 def test_a_row_is_given_with_all_its_columns() -> None:
     assert all(LENGTHS[row["id"]] == row["length"] for row in made()[0])
     assert len(made()[0]) == 8
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_steps_cut_by_tokens_keep_near_the_budget_and_their_number(parts: int) -> None:
+    budget = 400
+    batches = Batches(ROWS, LENGTHS, 8, parts, seed=0, tokens=budget)
+    counts, epochs = [], []
+    for epoch in range(3):
+        batches.set_epoch(epoch)
+        found = ids(batches)
+        assert sorted(i for rows in found for i in rows) == list(range(COUNT))
+        slots = [len(rows) * max(LENGTHS[i] for i in rows) for rows in found]
+        assert max(slots) < budget * 1.35
+        assert float(np.mean(slots)) > budget * 0.7
+        counts.append(len(found))
+        epochs.append({frozenset(rows) for rows in found})
+    assert counts[0] == counts[1] == counts[2]
+    assert counts[0] % parts == 0
+    assert epochs[0] != epochs[1]
+
+
+def test_a_row_longer_than_the_budget_is_a_step_of_its_own() -> None:
+    assert cuts(np.array([3, 3, 3, 50, 60]), 10, 1) == [3, 4]
+    assert cuts(np.array([3, 3, 3, 50, 60]), 10, 2) == [3]
+    assert cuts(np.array([5]), 10, 4) == []

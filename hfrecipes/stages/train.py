@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         "train",
         "fast_path",
         "evaluate",
+        "batch_tokens",
         "early_stopping",
         "seed",
     ),
@@ -108,7 +109,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
 
     size, grouped = grouping(recipe)
     parts = distributed.processes() * options.gradient_accumulation_steps
-    batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped)
+    batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped, recipe.batch_tokens)
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     model = recipe.strategy.prepare(load_model(recipe.model, head_for(recipe), config), recipe.family)
@@ -122,7 +123,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         batches, held = frozen.watch(BatchesWithStates(batches)), frozen.watch(WithStates(held))
         loss, collate = frozen.loss(loss), frozen.batch
         callbacks.append(frozen)
-    log.info("training on %s, %d rows a step", describe(options), size * parts)
+    step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
+    log.info("training on %s, %s a step", describe(options), step)
     return RecipeTrainer(
         loss,
         model=model,
