@@ -8,6 +8,7 @@ from pydantic import Field
 
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
+from hfrecipes.tokens import PROMPT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,9 +32,9 @@ class Prompt(Strategy):
     )
 
     def extend(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-        from hfrecipes.strategies._prompt_tokens import ENTRY, write_in_front
+        from hfrecipes.strategies._prompt_tokens import write_in_front
 
-        return {ENTRY: write_in_front(tokenizer, self.tokens)}
+        return {PROMPT: write_in_front(tokenizer, self.tokens)}
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         from hfrecipes.strategies._adapters import heads
