@@ -11,7 +11,8 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,14 +68,31 @@ class Space:
 
     def add(self, rows: Iterable[tuple[bytes, np.ndarray]]) -> None:
         """Write rows as one new file. Raises RunError where the disk is full; nothing is left behind then."""
+        with self.writing() as write:
+            for row in rows:
+                write(*row)
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[bytes, np.ndarray], None]]:
+        """Inside, what is given writes a row into one new file, which is there at the end. Raises RunError where the disk is
+        full; nothing is left behind then."""
         import pyarrow as pa
 
         self.folder.mkdir(parents=True, exist_ok=True)
         made = self.folder / f".{uuid.uuid4().hex}"
         try:
             with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, self._schema()) as writer:
-                for batch in _batches(rows):
-                    writer.write_batch(self._batch(batch))
+                held: list[tuple[bytes, np.ndarray]] = []
+
+                def write(key: bytes, row: np.ndarray) -> None:
+                    held.append((key, row))
+                    if len(held) == ROWS:
+                        writer.write_batch(self._batch(held))
+                        held.clear()
+
+                yield write
+                if held:
+                    writer.write_batch(self._batch(held))
             made.rename(self.folder / f"{made.name[1:]}.arrow")
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -135,8 +153,8 @@ class Rows:
         return found
 
 
-def evict(folder: Path, most: int, keep: Path | None = None) -> list[Path]:
-    """Delete the files that were used the longest ago until the store takes at most `most` bytes; `keep` is a space whose files
+def evict(folder: Path, most: int, keep: Collection[Path] = ()) -> list[Path]:
+    """Delete the files that were used the longest ago until the store takes at most `most` bytes; `keep` are spaces whose files
     stay. Gives what was deleted."""
     files = sorted(folder.glob("*/*.arrow"), key=lambda file: file.stat().st_mtime)
     taken = sum(file.stat().st_size for file in files)
@@ -144,7 +162,7 @@ def evict(folder: Path, most: int, keep: Path | None = None) -> list[Path]:
     for file in files:
         if taken <= most:
             break
-        if file.parent != keep:
+        if file.parent not in keep:
             taken -= file.stat().st_size
             file.unlink()
             gone.append(file)
@@ -213,14 +231,3 @@ def _mapped(file: Path, dtype: str, width: int) -> tuple[list[np.ndarray], np.nd
         offsets = column.offsets.to_numpy() // width
         places.append(np.stack([np.full(len(offsets) - 1, i), offsets[:-1], offsets[1:]], axis=1))
     return parts, np.concatenate(places)
-
-
-def _batches(rows: Iterable[tuple[bytes, np.ndarray]]) -> Iterable[list[tuple[bytes, np.ndarray]]]:
-    held: list[tuple[bytes, np.ndarray]] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == ROWS:
-            yield held
-            held = []
-    if held:
-        yield held

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,14 @@ Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
 class Frozen(TrainerCallback):
     """The frozen bottom of a model in a training: which blocks it has in an epoch, and their output for every row.
 
-    `frozen(epoch)` gives the number of blocks. `bf16` computes and keeps 16 bits for a number, else 32.
+    `frozen(epoch)` gives the number of blocks, which never rises; `epochs` of them are foreseen. `bf16` computes and keeps
+    16 bits for a number, else 32.
     """
 
-    def __init__(self, model: Any, frozen: Callable[[int], int], collate: Collate, left: bool, bf16: bool) -> None:
+    def __init__(self, model: Any, frozen: Callable[[int], int], epochs: int, collate: Collate, left: bool, bf16: bool) -> None:
         self.prefix, self.frozen, self.collate, self.left, self.bf16 = Prefix(model), frozen, collate, left, bf16
         self.model = model
+        self.stages = {self.blocks(epoch) for epoch in range(epochs)}
         self.splits: list[WithStates] = []
         self.count = -1
 
@@ -56,15 +59,19 @@ class Frozen(TrainerCallback):
         """Called by the Trainer before it reads the first rows of an epoch."""
         self.begin(int(state.epoch or 0))
 
+    def blocks(self, epoch: int) -> int:
+        """How many blocks of those that read the input are frozen in an epoch."""
+        return min(self.frozen(epoch), len(self.prefix.blocks))
+
     def begin(self, epoch: int) -> None:
         """Make the cut of an epoch, and have the states of all rows at hand."""
-        count = min(self.frozen(epoch), len(self.prefix.blocks))
+        count = self.blocks(epoch)
         if count == self.count:
             return
         self.prefix.cut(0)
-        space = self.space(count) if count else None
+        spaces = {stage: self.space(stage) for stage in sorted(self.stages | {count}) if 0 < stage <= count}
         for split in self.splits:
-            split.states = self.states(split.single, count, space) if space else None
+            split.states = self.states(split.single, spaces) if count else None
         self.prefix.cut(count)
         self.count = count
         self._lighten(count > 0)
@@ -115,18 +122,28 @@ class Frozen(TrainerCallback):
             found[STATES] = self._padded([row[STATES] for row in rows])
         return found
 
-    def states(self, rows: Sequence[Any], count: int, space: Space) -> Rows:
-        """The output of the first `count` blocks for every row; what `space` does not have is computed by the main process."""
+    def states(self, rows: Sequence[Any], spaces: Mapping[int, Space]) -> Rows:
+        """The output of the highest number of blocks in `spaces` for every row. What the spaces do not have is computed by the
+        main process, in one pass for all of them: the lower ones are those of later epochs."""
         keys = [_key(row) for row in rows]
 
         def compute() -> None:
-            absent = space.missing(keys)
-            if absent:
-                space.add(self._computed([rows[i] for i in absent], [keys[i] for i in absent], count))
-                feature_store.evict(feature_store.home(), feature_store.limit(), keep=space.folder)
+            absent = {count: set(found) for count, space in spaces.items() if (found := space.missing(keys))}
+            if not absent:
+                return
+            with ExitStack() as stack:
+                write = {count: stack.enter_context(spaces[count].writing()) for count in absent}
+                every = sorted(set().union(*absent.values()))
+                for number, states in self._computed([rows[i] for i in every], list(absent)):
+                    row = every[number]
+                    for count, array in zip(absent, states, strict=True):
+                        if row in absent[count]:
+                            write[count](keys[row], array)
+            kept = [space.folder for space in spaces.values()]
+            feature_store.evict(feature_store.home(), feature_store.limit(), keep=kept)
 
         distributed.on_main(compute)
-        return space.open(keys)
+        return spaces[max(spaces)].open(keys)
 
     def space(self, count: int) -> Space:
         """The part of the store for these weights, so many blocks and this precision."""
@@ -139,22 +156,25 @@ class Frozen(TrainerCallback):
         width = self.model.config.get_text_config().hidden_size
         return Space(feature_store.home() / digest.hexdigest()[:32], width, "uint16" if self.bf16 else "float32")
 
-    def _computed(self, rows: Sequence[Any], keys: Sequence[bytes], count: int) -> Iterator[tuple[bytes, np.ndarray]]:
-        """Keys and states, in one pass over the rows sorted by length."""
+    def _computed(self, rows: Sequence[Any], counts: Sequence[int]) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The position of a row and its states for each of the numbers of blocks, in one pass over the rows sorted by length."""
         read = set(inspect.signature(self.prefix.body.forward).parameters)
         device = next(self.model.parameters()).device
         lengths = np.array([len(row["input_ids"]) for row in rows])
-        with tqdm(total=len(rows), desc=f"features of {count} blocks", disable=None, leave=False) as bar:
+        with tqdm(total=len(rows), desc=f"features of {counts[-1]} blocks", disable=None, leave=False) as bar:
             for chosen in _budgeted(lengths):
                 batch = {n: t.to(device) for n, t in self.collate([rows[i] for i in chosen]).items() if n in read - {"labels"}}
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-                    found = self.prefix.states(batch, count)
-                kept = found.to(torch.bfloat16).view(torch.int16) if self.bf16 else found.float()
-                arrays = kept.cpu().numpy().view("uint16" if self.bf16 else "float32")
-                for array, i in zip(arrays, chosen, strict=True):
-                    length = lengths[i]
-                    yield keys[i], array[-length:] if self.left else array[:length]
+                    found = [self._numbers(states) for states in self.prefix.states_at(batch, counts)]
+                for line, i in enumerate(chosen):
+                    here = slice(-lengths[i], None) if self.left else slice(0, lengths[i])
+                    yield i, [array[line, here] for array in found]
                 bar.update(len(chosen))
+
+    def _numbers(self, states: torch.Tensor) -> np.ndarray:
+        """States as they are stored."""
+        kept = states.to(torch.bfloat16).view(torch.int16) if self.bf16 else states.float()
+        return kept.cpu().numpy().view("uint16" if self.bf16 else "float32")
 
     def _padded(self, rows: Sequence[np.ndarray]) -> torch.Tensor:
         width = max(map(len, rows))

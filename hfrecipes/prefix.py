@@ -6,7 +6,7 @@ wrappers see the same model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,30 +39,35 @@ class Prefix:
 
     def states(self, inputs: Mapping[str, Tensor], count: int) -> Tensor:
         """What the first `count` blocks make of a batch, in evaluation and without gradients: (rows, tokens, units)."""
-        output = self._output(inputs, count)
-        found: Tensor = output[0] if isinstance(output, tuple) else output
-        return found
+        return self.states_at(inputs, [count])[0]
 
-    def _output(self, inputs: Mapping[str, Tensor], count: int) -> Any:
-        """What block `count` hands on; the blocks above it do not run."""
+    def states_at(self, inputs: Mapping[str, Tensor], counts: Sequence[int]) -> list[Tensor]:
+        """`states` for several numbers of blocks, from the lowest to the highest, in one pass."""
+        outputs = self._outputs(inputs, counts)
+        return [output[0] if isinstance(output, tuple) else output for output in outputs]
+
+    def _outputs(self, inputs: Mapping[str, Tensor], counts: Sequence[int]) -> list[Any]:
+        """What the blocks of these numbers hand on, in rising order; the blocks above them do not run."""
         import torch
 
         kept: list[Any] = []
 
-        def stop(module: Module, given: Any, output: Any) -> None:
+        def keep(module: Module, given: Any, output: Any) -> None:
             kept.append(output)
-            raise _Reached
+            if len(kept) == len(counts):
+                raise _Reached
 
-        hook = self.blocks[count - 1].register_forward_hook(stop)
+        hooks = [self.blocks[count - 1].register_forward_hook(keep) for count in counts]
         training = self.model.training
         try:
             with torch.no_grad(), suppress(_Reached):
                 self.model.eval()
                 self.body(**inputs)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
             self.model.train(training)
-        return kept[0]
+        return kept
 
     def cut(self, count: int) -> None:
         """Let the model start behind the first `count` blocks, from `resumed(states)`; 0 makes it whole again."""
@@ -97,7 +102,7 @@ class Prefix:
         import torch
 
         device = next(self.model.parameters()).device
-        return isinstance(self._output({"input_ids": torch.zeros(1, 2, dtype=torch.long, device=device)}, 1), tuple)
+        return isinstance(self._outputs({"input_ids": torch.zeros(1, 2, dtype=torch.long, device=device)}, [1])[0], tuple)
 
     def _stand_in(self, forward: Any, runs: bool, ends: bool) -> Any:
         """What is called for a block below the cut. It `runs` for the sake of what it hands on besides states: T5's first block

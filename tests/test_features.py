@@ -136,7 +136,7 @@ def test_the_files_used_the_longest_ago_go_first(tmp_path: Path) -> None:
     gone = evict(tmp_path, int(2.5 * size))
     assert [file.parent.name for file in gone] == ["b"]
     assert [name for name, _, _ in sizes(tmp_path)] == ["a", "c"]
-    assert evict(tmp_path, 0, keep=spaces[0].folder) != []
+    assert evict(tmp_path, 0, keep=[spaces[0].folder]) != []
     assert [name for name, _, _ in sizes(tmp_path)] == ["a"]
 
 
@@ -201,9 +201,9 @@ def test_a_second_run_computes_nothing(tiny_bert: Path, tmp_path: Path, monkeypa
     computed: list[int] = []
     original = Frozen._computed
 
-    def counted(self: Frozen, rows: Any, keys: Any, count: int) -> Any:
+    def counted(self: Frozen, rows: Any, counts: Any) -> Any:
         computed.append(len(rows))
-        return original(self, rows, keys, count)
+        return original(self, rows, counts)
 
     monkeypatch.setattr(Frozen, "_computed", counted)
     verbs.fit(recipe(tmp_path, tiny_bert, "feature_extraction"), tmp_path / "one")
@@ -214,9 +214,25 @@ def test_a_second_run_computes_nothing(tiny_bert: Path, tmp_path: Path, monkeypa
     assert len(computed) == before
 
 
+def test_the_stages_of_a_training_are_computed_in_one_pass(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    passes: list[list[int]] = []
+    original = Frozen._computed
+
+    def counted(self: Frozen, rows: Any, counts: Any) -> Any:
+        passes.append(list(counts))
+        return original(self, rows, counts)
+
+    monkeypatch.setattr(Frozen, "_computed", counted)
+    verbs.fit(recipe(tmp_path, tiny_bert, "gradual_unfreezing"), tmp_path / "run")
+    assert passes == [[1, 2], [1, 2]], "once for the training rows, once for those of validation"
+    assert len(sizes(home)) == 2
+
+
 def test_other_weights_and_other_depths_are_other_spaces(fresh: Open) -> None:
     def space(model: Any, count: int, bf16: bool = False) -> str:
-        return Frozen(model, lambda _: 0, lambda _: {}, left=False, bf16=bf16).space(count).folder.name
+        return Frozen(model, lambda _: 0, 1, lambda _: {}, left=False, bf16=bf16).space(count).folder.name
 
     model = fresh("bert", "text-classification")
     seen = {space(model, 1), space(model, 2), space(model, 2, bf16=True)}

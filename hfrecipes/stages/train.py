@@ -116,10 +116,9 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     loss, collate = recipe.objective.bind(model, recipe.family, recipe.task), collator(recipe, tokens)
     held: Any = splits["validation"]
     callbacks = [*recipe.strategy.callbacks(model, options.num_train_epochs), *patience(recipe, options)]
-    epochs = range(math.ceil(options.num_train_epochs))
-    if recipe.task.reads_as_encoded and any(recipe.strategy.frozen_blocks(model, epoch) for epoch in epochs):
-        left = tokens.padding_side == "left"
-        frozen = Frozen(model, partial(recipe.strategy.frozen_blocks, model), collate, left, options.bf16)
+    epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
+    if recipe.task.reads_as_encoded and any(map(blocks, range(epochs))):
+        frozen = Frozen(model, blocks, epochs, collate, tokens.padding_side == "left", options.bf16)
         batches, held = frozen.watch(BatchesWithStates(batches)), frozen.watch(WithStates(held))
         loss, collate = frozen.loss(loss), frozen.batch
         callbacks.append(frozen)
