@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Frozen(TrainerCallback):
         self.model = model
         self.stages = {self.blocks(epoch) for epoch in range(epochs)}
         self.splits: list[WithStates] = []
+        self.spaces: dict[int, Space] = {}
         self.count = -1
 
     def watch(self, split: WithStates) -> WithStates:
@@ -53,6 +54,7 @@ class Frozen(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer."""
+        self.spaces.clear()
         self.begin(int(state.epoch or 0))
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -69,9 +71,11 @@ class Frozen(TrainerCallback):
         if count == self.count:
             return
         self.prefix.cut(0)
-        spaces = {stage: self.space(stage) for stage in sorted(self.stages | {count}) if 0 < stage <= count}
+        stages = sorted(stage for stage in self.stages | {count} if 0 < stage <= count)
+        for stage in stages:  # what is frozen stays so: its weights are read once a training
+            self.spaces[stage] = self.spaces.get(stage) or self.space(stage)
         for split in self.splits:
-            split.states = self.states(split.single, spaces) if count else None
+            split.states = self.states(split, {stage: self.spaces[stage] for stage in stages}) if count else None
         self.prefix.cut(count)
         self.count = count
         self._lighten(count > 0)
@@ -122,10 +126,10 @@ class Frozen(TrainerCallback):
             found[STATES] = self._padded([row[STATES] for row in rows])
         return found
 
-    def states(self, rows: Sequence[Any], spaces: Mapping[int, Space]) -> Rows:
+    def states(self, split: WithStates, spaces: Mapping[int, Space]) -> Rows:
         """The output of the highest number of blocks in `spaces` for every row. What the spaces do not have is computed by the
         main process, in one pass for all of them: the lower ones are those of later epochs."""
-        keys = [_key(row) for row in rows]
+        rows, keys = split.single, split.keys
 
         def compute() -> None:
             absent = {count: set(found) for count, space in spaces.items() if (found := space.missing(keys))}
@@ -195,6 +199,11 @@ class WithStates(TorchDataset[Any]):
     def single(self) -> Any:
         """The rows one by one, whose positions are those of the states."""
         return self.rows
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """The key of each row in the store."""
+        return [_key(row) for row in self.single]
 
     def __len__(self) -> int:
         return len(self.rows)
