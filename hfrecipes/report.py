@@ -83,7 +83,9 @@ def comparison(found: Sequence[Report]) -> tuple[list[str], list[list[str]]]:
         figure = report.values["figures"][0]
         first = [report.values.get(name, {}).get(figure) for name in ("baseline", "before")]
         start = recipe["model"].get("path") or f"new {recipe['model']['new']}"
-        places = [report.path.parent.name, Path(recipe["data"]["path"]).name, start.removeprefix("package:")]
+        source = recipe["data"]["path"]
+        data = source.partition("/")[2] if source.startswith("$") else Path(source).name
+        places = [report.path.parent.name, data, start.removeprefix("package:")]
         reached = [f"{candidate.scores[figure]:.4f}" for candidate in (report.frontier[0], last)]
         costs = [f"{last.mb:.1f}", f"{last.p50_ms:.2f}", f"{report.values['seconds']['train'] / 60:.1f}"]
         rows.append([*places, figure, *("-" if entry is None else f"{entry:.4f}" for entry in first), *reached, *costs])

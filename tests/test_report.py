@@ -9,7 +9,7 @@ import pytest
 
 from hfrecipes.errors import RunError
 from hfrecipes.folder import opened, read_json
-from hfrecipes.report import Report, markdown_table
+from hfrecipes.report import Report, comparison, markdown_table
 
 
 def test_a_report_holds_what_was_measured(finished: Path) -> None:
@@ -65,3 +65,17 @@ def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_in_markdown() -> None:
     assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_comparison_names_the_data_below_its_variable_and_gives_the_cost(finished: Path, tmp_path: Path) -> None:
+    report = Report.load(finished)
+    named = {**report.values["recipe"], "data": {"path": "$DATA/ner/ai"}}
+    other = Report(tmp_path / "other" / "report.json", {**report.values, "recipe": named, "before": {"accuracy": 0.5}})
+    header, rows = comparison([report, other])
+    assert header[:4] == ["run", "data", "model", "figure"]
+    assert (rows[0][0], rows[1][0]) == ("tiny", "other")
+    assert (rows[0][1], rows[1][1]) == (Path(report.values["recipe"]["data"]["path"]).name, "ner/ai")
+    at = dict(zip(header, rows[1], strict=True))
+    assert (at["figure"], at["before"], at["baseline"]) == ("accuracy", "0.5000", "-")
+    assert float(at["after"]) == pytest.approx(report.frontier[0].scores["accuracy"], abs=1e-4)
+    assert float(at["MB"]) > 0
