@@ -45,12 +45,12 @@ def export_generator(model: PreTrainedModel, batch: dict[str, np.ndarray], opset
         return {".": decoder, "encoder": OnnxExporter().export(model.get_encoder(), prompt, options)}
 
 
-def quantized(exported: Any) -> Any:
+def quantized(exported: Any, writes: bool) -> Any:
     """The same graphs with the weights of all operators, embeddings included, as int8 with one scale a channel.
 
-    In an encoder-decoder the outer layers of the feed-forward stay in fp32: single activations of T5's are a hundred times larger
-    than the rest there, and one scale for all leaves nothing of the others (flan-t5-small: the encoder's states have a cosine of
-    0.881 to fp32's with them, of 0.997 without).
+    In models that write the outer layers of the feed-forward stay in fp32: single activations of T5 and of llamas are a hundred
+    times larger than the rest there, and one scale for all leaves little of the others (flan-t5-small: the encoder's states
+    have a cosine of 0.881 to fp32's with them, of 0.997 without; SmolLM2-135M: its logits 0.998 and 0.9997).
     """
     from onnxruntime.quantization import QuantType
     from transformers.exporters import ExportedModel, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
@@ -58,7 +58,7 @@ def quantized(exported: Any) -> Any:
     components = {}
     with quiet():
         for name, component in exported.components.items():
-            kept = narrowing(component.program, exported.config.d_model) if exported.config.is_encoder_decoder else None
+            kept = narrowing(component.program, exported.config.hidden_size) if writes else None
             options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept)
             program = OnnxRuntimeQuantizer(options).quantize(component.program, {}, exported.export_format)
             components[name] = dataclasses.replace(component, program=program)

@@ -43,7 +43,7 @@ class Cpu(Target):
         onnx_ir.save(exported.program, folder / "onnx/model.onnx")
         graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
         if self.quantize == "dynamic":
-            onnx_ir.save(quantized(exported).program, folder / "onnx/model_quantized.onnx")
+            onnx_ir.save(quantized(exported, writes=False).program, folder / "onnx/model_quantized.onnx")
             graphs["int8"] = Graph("onnx/model_quantized.onnx", INT8, batch_dependent=True)
         return graphs
 
@@ -54,6 +54,6 @@ class Cpu(Target):
         save_generator(exported, folder / "onnx/fp32")
         graphs = {"fp32": Graph("onnx/fp32", "float32", batch_dependent=False)}
         if self.quantize == "dynamic":
-            save_generator({name: quantized(part) for name, part in exported.items()}, folder / "onnx/int8")
+            save_generator({name: quantized(part, writes=True) for name, part in exported.items()}, folder / "onnx/int8")
             graphs["int8"] = Graph("onnx/int8", INT8, batch_dependent=True)
         return graphs
