@@ -1,4 +1,4 @@
-"""`make bench ONLY=<area>`: measure an area, print its table with goal and peer, exit 1 unless every goal is met."""
+"""`make bench ONLY=<area>`: the machine, and the table of an area with goals and peers; exit 1 unless every goal is met."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hfrecipes.report import markdown_table
+from tests.benchmarks import machine
 from tests.benchmarks.goals import Goal
 
 AREAS = sorted(path.stem for path in Path(__file__).parent.glob("area_*.py"))
@@ -19,6 +20,7 @@ def main(only: str) -> int:
         print(f"unknown area '{only}'. One of: {', '.join(name.removeprefix('area_') for name in AREAS)}")
         return 2
     missed = 0
+    print(machine.describe())
     for name in chosen:
         goals: list[Goal] = importlib.import_module(f"tests.benchmarks.{name}").measure()
         print(markdown_table(["figure", "ours", "peer", "goal", "met"], [goal.row() for goal in goals]))

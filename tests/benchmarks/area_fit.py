@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from tests.benchmarks.goals import Goal
+from tests.benchmarks.processes import answer
 
 ROUNDS, STEPS, EPOCHS = 3, 40, 6
 OURS = """
@@ -57,9 +54,5 @@ def measure() -> list[Goal]:
 def _train(name: str, epochs: int, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         program = [str(Path(__file__).with_name("plain_trainer.py"))] if name == "plain" else ["-c", OURS]
-        command = [sys.executable, *program, str(epochs), str(steps), f"{out}/run"]
-        environment = {**os.environ, "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{name}, {epochs} epochs" if steps < 0 else f"{name}, {steps} steps", found, file=sys.stderr)
-    return found
+        label = f"{name}, {epochs} epochs" if steps < 0 else f"{name}, {steps} steps"
+        return answer([*program, str(epochs), str(steps), f"{out}/run"], label)

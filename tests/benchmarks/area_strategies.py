@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.goals import Goal
+from tests.benchmarks.processes import ONE_THREAD, answer
 
 ROUNDS = 5
-ROWS = 1024
+ROWS = 2048
 SEEDS = (0, 1)
 FEW, MANY = 20_000, 1_000_000
 """Rows of a store; the many are 4 GB."""
@@ -48,10 +46,8 @@ def reading() -> list[Goal]:
         for _ in range(ROUNDS):
             for name, (side, rows) in sides.items():
                 asked = json.dumps({"side": side, "rows": rows})
-                command = [sys.executable, "-m", "tests.benchmarks.store_reading", asked, str(Path(folder) / str(rows))]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
-                print(name, found[name][-1], file=sys.stderr)
+                program = ["-m", "tests.benchmarks.store_reading", asked, str(Path(folder) / str(rows))]
+                found[name].append(answer(program, name, **ONE_THREAD))
     us = {name: statistics.median(entry["us"] for entry in entries) for name, entries in found.items()}
     memory = max(entry["mb"] for entry in found["many"])
     times, flat = (
@@ -86,14 +82,9 @@ def rounds(strategy: Any, epochs: int, sides: tuple[str, ...]) -> Found:
 
 def train(side: str, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One training in a process of its own."""
-    quiet = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment = {**os.environ, **quiet, "HFRECIPES_FEATURES": str(folder / "features")}
     asked = json.dumps({**spec, "side": "ours" if side == "again" else side})
-    command = [sys.executable, "-m", "tests.benchmarks.one_training", asked, str(folder / side)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    print(side, spec, found, file=sys.stderr)
-    return found
+    program = ["-m", "tests.benchmarks.one_training", asked, str(folder / side)]
+    return answer(program, f"{side} {spec}", **ONE_THREAD, HFRECIPES_FEATURES=str(folder / "features"))
 
 
 def goal(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +20,11 @@ from typing import Any
 
 from hfrecipes.part import names
 from hfrecipes.report import markdown_table
+from tests.benchmarks.processes import ONE_THREAD, answer
+from tests.contracts import ON_GPU
 
 PER_CLASS, EPOCHS, BATCH, RATE = 10, 10, 32, 3e-4
 SEEDS = (0, 1)
-ON_GPU = ("qlora",)
 
 
 def main(folder: Path) -> None:
@@ -53,16 +53,10 @@ def main(folder: Path) -> None:
 def once(file: Path, data: Path, strategy: str, seed: int) -> dict[str, Any]:
     """What one training gave, from its file where there is one."""
     if not file.is_file():
-        quiet = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        asked = json.dumps({"data": str(data), "strategy": strategy, "seed": seed})
         with tempfile.TemporaryDirectory() as cache:  # an empty feature store: nothing is found that another run has paid for
-            environment = {**os.environ, **quiet, "HFRECIPES_FEATURES": cache}
-            asked = json.dumps({"data": str(data), "strategy": strategy, "seed": seed})
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.strategy_table", "--one", asked],
-                check=True, capture_output=True, text=True, env=environment,
-            )  # fmt: skip
-        file.write_text(done.stdout.strip().splitlines()[-1])
-        print(file.stem, file.read_text(), file=sys.stderr)
+            program = ["-m", "tests.benchmarks.strategy_table", "--one", asked]
+            file.write_text(json.dumps(answer(program, file.stem, **ONE_THREAD, HFRECIPES_FEATURES=cache)))
     found: dict[str, Any] = json.loads(file.read_text())
     return found
 
