@@ -23,8 +23,12 @@ OURS = ("output_dir", "remove_unused_columns", "label_names", "length_column_nam
 """Arguments that the run decides, not the recipe."""
 ELSEWHERE = {"label_smoothing_factor": "objective: {supervised: {label_smoothing: 0.1}}"}
 """Arguments that the Trainer heeds in its own loss only, and where the recipe has the same."""
-SCHEDULE = {"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"}
-"""Arguments that a schedule of the recipe stands for."""
+INSTEAD = {
+    "optimizer": {"optim"},
+    "schedule": {"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"},
+    "batch_tokens": {"per_device_train_batch_size", "train_sampling_strategy"},
+}
+"""Arguments that a block of the recipe stands for."""
 STRATEGIES = ("group_by_length", "random")
 """Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
 
@@ -48,10 +52,9 @@ def check_arguments(recipe: Recipe) -> None:
         except pydantic.ValidationError as error:
             raise RecipeError(where, f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")) from None
     grouping(recipe)
-    if recipe.optimizer is not None and "optim" in recipe.train:
-        raise RecipeError(f"{recipe.name}.optimizer", "`train.optim` names another", "Write one of them")
-    if recipe.schedule is not None and (given := sorted(SCHEDULE & set(recipe.train))):
-        raise RecipeError(f"{recipe.name}.schedule", f"`train.{given[0]}` says something else", "Write one of them")
+    for field, others in INSTEAD.items():
+        if getattr(recipe, field) is not None and (given := sorted(others & set(recipe.train))):
+            raise RecipeError(f"{recipe.name}.{field}", f"`train.{given[0]}` says something else", "Write one of them")
     check_rate(float(recipe.train.get("learning_rate", TrainingArguments.learning_rate)))
     arguments(recipe, Path("unused"), "loss", lower=True)
 
@@ -107,10 +110,6 @@ def grouping(recipe: Recipe) -> tuple[int, bool]:
     """Rows a micro-batch on each device, and whether rows of like length go together."""
     from transformers import TrainingArguments
 
-    if recipe.batch_tokens is not None:
-        given = sorted({"per_device_train_batch_size", "train_sampling_strategy"} & set(recipe.train))
-        if given:
-            raise RecipeError(f"{recipe.name}.batch_tokens", f"`train.{given[0]}` says something else", "Write one of them")
     rows = recipe.train.get("per_device_train_batch_size", TrainingArguments.per_device_train_batch_size)
     strategy = recipe.train.get("train_sampling_strategy", STRATEGIES[0])
     if strategy not in STRATEGIES:

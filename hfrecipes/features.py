@@ -119,11 +119,11 @@ class Frozen(TrainerCallback):
         return loss
 
     def batch(self, items: Sequence[Any]) -> dict[str, torch.Tensor]:
-        """`collate`, with the states of all rows as one array of shape (rows, longest row, units)."""
+        """`collate`, with the states of all rows."""
         rows = items[0] if isinstance(items[0], list) else items
         found = self.collate([{name: entry for name, entry in row.items() if name != STATES} for row in rows])
         if STATES in rows[0]:
-            found[STATES] = self._padded([row[STATES] for row in rows])
+            found[STATES] = padded([row[STATES] for row in rows], self.left)
         return found
 
     def states(self, split: WithStates, spaces: Mapping[int, Space]) -> Rows:
@@ -180,12 +180,15 @@ class Frozen(TrainerCallback):
         kept = states.to(torch.bfloat16).view(torch.int16) if self.bf16 else states.float()
         return kept.cpu().numpy().view("uint16" if self.bf16 else "float32")
 
-    def _padded(self, rows: Sequence[np.ndarray]) -> torch.Tensor:
-        width = max(map(len, rows))
-        out = np.zeros((len(rows), width, rows[0].shape[1]), dtype=rows[0].dtype)
-        for line, row in zip(out, rows, strict=True):
-            line[slice(width - len(row), None) if self.left else slice(0, len(row))] = row
-        return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16) if self.bf16 else torch.from_numpy(out)
+
+def padded(rows: Sequence[np.ndarray], left: bool = False) -> torch.Tensor:
+    """Rows of the store as one tensor of shape (rows, longest row, units), zeros behind each (or before it): bf16 where they have
+    16 bits, else fp32."""
+    width = max(map(len, rows))
+    out = np.zeros((len(rows), width, rows[0].shape[1]), dtype=rows[0].dtype)
+    for line, row in zip(out, rows, strict=True):
+        line[slice(width - len(row), None) if left else slice(0, len(row))] = row
+    return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16) if out.itemsize == 2 else torch.from_numpy(out)
 
 
 class WithStates(TorchDataset[Any]):

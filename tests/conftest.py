@@ -196,3 +196,26 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+Open = Callable[[str, str], Any]
+"""A family and a head to a tiny model."""
+
+
+@pytest.fixture
+def fresh(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Open:
+    """A family's tiny model with a head, the same weights each time, without dropout."""
+    from hfrecipes.family import auto_class
+
+    folders = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
+    off = {
+        "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "gpt": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 0},
+        "t5": {"dropout_rate": 0.0, "classifier_dropout": 0.0},
+    }
+
+    def made(family: str, head: str) -> Any:
+        torch.manual_seed(0)
+        return auto_class(head).from_pretrained(folders[family], **off[family])
+
+    return made

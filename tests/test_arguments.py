@@ -101,7 +101,7 @@ def test_what_the_trainer_would_heed_in_its_own_loss_alone_is_refused(values: di
 
 def test_two_optimizers_are_refused(values: dict[str, Any]) -> None:
     made = build(Recipe, {**values, "optimizer": "lion", "train": {"optim": "adamw_torch"}})
-    with pytest.raises(RecipeError, match=r"`train\.optim` names another"):
+    with pytest.raises(RecipeError, match=r"bert\.optimizer: `train\.optim` says something else"):
         check_arguments(made)
 
 

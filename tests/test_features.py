@@ -20,10 +20,8 @@ from hfrecipes.feature_store import Space, evict, key_of, sizes
 from hfrecipes.features import Frozen
 from hfrecipes.prefix import Prefix
 from hfrecipes.recipe import Recipe
-from tests.conftest import sentiment, write_lines
-from tests.strategies.test_contract import CASES, Open, batch, fresh
-
-__all__ = ["fresh"]
+from tests.conftest import Open, sentiment, write_lines
+from tests.strategies.test_contract import CASES, batch
 
 
 @pytest.fixture(autouse=True)
@@ -197,36 +195,34 @@ def test_a_training_from_the_store_gives_the_weights_of_one_without(
         torch.testing.assert_close(found[True][name], weight, atol=1e-6, rtol=1e-5)
 
 
-def test_a_second_run_computes_nothing(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[int] = []
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[int]]]:
+    """The passes that are made: over how many rows, and behind which numbers of blocks."""
+    found: list[tuple[int, list[int]]] = []
     original = Frozen._computed
 
     def counted(self: Frozen, rows: Any, counts: Any) -> Any:
-        computed.append(len(rows))
+        found.append((len(rows), list(counts)))
         return original(self, rows, counts)
 
     monkeypatch.setattr(Frozen, "_computed", counted)
+    return found
+
+
+def test_a_second_run_computes_nothing(tiny_bert: Path, tmp_path: Path, passes: list[tuple[int, list[int]]]) -> None:
     verbs.fit(recipe(tmp_path, tiny_bert, "feature_extraction"), tmp_path / "one")
-    assert sum(computed) > 0
-    before = len(computed)
+    assert sum(rows for rows, _ in passes) > 0
+    before = len(passes)
     verbs.fit(recipe(tmp_path, tiny_bert, "feature_extraction", learning_rate=1e-3), tmp_path / "two")
     verbs.fit(recipe(tmp_path, tiny_bert, "head_then_full"), tmp_path / "three")
-    assert len(computed) == before
+    assert len(passes) == before
 
 
 def test_the_stages_of_a_training_are_computed_in_one_pass(
-    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+    tiny_bert: Path, tmp_path: Path, passes: list[tuple[int, list[int]]], home: Path
 ) -> None:
-    passes: list[list[int]] = []
-    original = Frozen._computed
-
-    def counted(self: Frozen, rows: Any, counts: Any) -> Any:
-        passes.append(list(counts))
-        return original(self, rows, counts)
-
-    monkeypatch.setattr(Frozen, "_computed", counted)
     verbs.fit(recipe(tmp_path, tiny_bert, "gradual_unfreezing"), tmp_path / "run")
-    assert passes == [[1, 2], [1, 2]], "once for the training rows, once for those of validation"
+    assert [counts for _, counts in passes] == [[1, 2], [1, 2]], "once for the training rows, once for those of validation"
     assert len(sizes(home)) == 2
 
 

@@ -32,7 +32,7 @@ def stage(
     after: Sequence[str] = (),
     outputs: Sequence[str],
     everywhere: bool = False,
-    source: Callable[[Recipe], str] | None = None,
+    source: Callable[[Recipe], Any] | None = None,
 ) -> Callable[[Work], Work]:
     """Make `work` a stage.
 

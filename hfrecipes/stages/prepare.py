@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 @stage(
-    blocks=("task", "data", "model", "tokenizer", "strategy", "seed"),
+    blocks=("task", "data", "model", "tokenizer", "seed"),
     outputs=("data",),
-    source=lambda recipe: recipe.data.signature(),
+    source=lambda recipe: [recipe.data.signature(), yaml.dump(recipe.strategy) if recipe.strategy.extends else None],
 )
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""

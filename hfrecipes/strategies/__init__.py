@@ -28,6 +28,11 @@ class Strategy(Part, kind="strategies"):
         """Change the tokenizer before any row is read with it; gives entries for the model's configuration."""
         return {}
 
+    @property
+    def extends(self) -> bool:
+        """Whether rows are read with another tokenizer under this strategy."""
+        return type(self).extend is not Strategy.extend
+
     @abstractmethod
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         """The model as it is trained: with `requires_grad` set for all that is trained at any time, or wrapped."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import blocks
+from hfrecipes.part import value
+from hfrecipes.strategies import Strategy
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -15,6 +17,23 @@ if TYPE_CHECKING:
 
 ADAPTER = "adapter"
 """The folder of an adapter beside the checkpoint into which it was merged."""
+
+
+@value
+class Adapted(Strategy):
+    """Base of strategies whose adapters are merged into the weights in the end: the result is a plain model.
+
+    `keep_adapter` writes them as an adapter of PEFT, too, in the folder `adapter` beside it, for `PeftModel.from_pretrained`.
+    """
+
+    keep_adapter: bool = False
+
+    def save_extra(self, model: Any, folder: Path) -> None:
+        if self.keep_adapter:
+            model.save_pretrained(folder / ADAPTER)
+
+    def finish(self, model: PreTrainedModel) -> PreTrainedModel:
+        return merged(model)
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
@@ -64,11 +83,6 @@ def wrap(model: PreTrainedModel, config: PeftConfig, where: str) -> Any:
     except ValueError as error:
         first = str(error).strip().splitlines()[0]
         raise RecipeError(where, first, "Take lora, which finds its layers itself") from error
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Write the adapter alone, with the head that was trained beside it: `PeftModel.from_pretrained(base, folder / ADAPTER)`."""
-    model.save_pretrained(folder / ADAPTER)
 
 
 def merged(model: Any) -> PreTrainedModel:

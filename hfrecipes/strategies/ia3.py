@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import value
-from hfrecipes.strategies import Strategy
+from hfrecipes.strategies._adapters import Adapted, heads, transposed, wrap
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -15,12 +14,9 @@ if TYPE_CHECKING:
 
 
 @value
-class Ia3(Strategy):
+class Ia3(Adapted):
     """A factor for each unit of keys, values and the feed-forward's inside learns, and the head (IA3, Liu et al. 2022,
-    arXiv:2205.05638). The factors are multiplied into the weights: the result is a plain model. `keep_adapter` writes them
-    as an adapter of PEFT, too, in the folder `adapter` beside it."""
-
-    keep_adapter: bool = False
+    arXiv:2205.05638). The factors are multiplied into the weights."""
 
     rate_factor: ClassVar[float] = 100.0
     rate_source: ClassVar[str] = "Liu et al. 2022, arXiv:2205.05638, section 3.5 (3e-3)"
@@ -28,18 +24,5 @@ class Ia3(Strategy):
     def prepare(self, model: PreTrainedModel, family: Family) -> Any:
         from peft import IA3Config
 
-        from hfrecipes.strategies._adapters import heads, transposed, wrap
-
         config = IA3Config(fan_in_fan_out=transposed(model), modules_to_save=heads(model) or None)
         return wrap(model, config, f"strategy.{self.name}")
-
-    def save_extra(self, model: Any, folder: Path) -> None:
-        from hfrecipes.strategies._adapters import save_adapter
-
-        if self.keep_adapter:
-            save_adapter(model, folder)
-
-    def finish(self, model: PreTrainedModel) -> PreTrainedModel:
-        from hfrecipes.strategies._adapters import merged
-
-        return merged(model)

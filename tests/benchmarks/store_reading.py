@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from hfrecipes.feature_store import Space, key_of
+from hfrecipes.features import padded
 
 WIDTH, TOKENS, BATCH = 384, (4, 7), 32
 FILE = 50_000
@@ -58,18 +59,8 @@ def ours(rows: int, folder: Path) -> Callable[[], Read]:
             space.add((key(i), row.view(np.uint16)) for i, row in made(begin, min(begin + FILE, rows)))
 
     def opened() -> Read:
-        import torch
-
         stored = space.open([key(i) for i in range(rows)])
-
-        def read(batch: np.ndarray) -> torch.Tensor:
-            found = [stored[i] for i in batch.tolist()]
-            out = np.zeros((len(found), max(map(len, found)), WIDTH), dtype=np.uint16)
-            for line, row in zip(out, found, strict=True):
-                line[: len(row)] = row
-            return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
-
-        return read
+        return lambda batch: padded([stored[i] for i in batch.tolist()])
 
     return opened
 

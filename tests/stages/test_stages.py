@@ -15,6 +15,7 @@ from hfrecipes.config import build
 from hfrecipes.errors import DataError, RunError
 from hfrecipes.folder import read_json
 from hfrecipes.stages import seconds, stage
+from hfrecipes.verbs import begin
 from tests.conftest import sentiment, write_lines
 
 SOURCE = {"value": "1"}
@@ -194,3 +195,16 @@ def test_the_commit_of_a_data_set_on_the_hub_is_read_from_the_files_that_were_fe
     commit = "0123456789" * 4
     rows.info.download_checksums = {f"hf://datasets/nyu-mll/glue@{commit}/sst2/train-00000-of-00001.parquet": {"num_bytes": 1}}
     assert revision_of(rows) == commit
+
+
+def test_rows_are_read_again_for_a_strategy_only_where_it_changes_the_tokenizer(
+    values: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def skipped(strategy: Any) -> bool:
+        caplog.clear()
+        begin(build(Recipe, {**values, "strategy": strategy}), tmp_path / "run")
+        return "prepare: nothing has changed, skipped" in caplog.messages
+
+    with caplog.at_level("INFO", "hfrecipes"):
+        found = [skipped(s) for s in ("full", "lora", {"prompt": {"tokens": 4}}, {"prompt": {"tokens": 5}}, "full")]
+    assert found == [False, True, False, False, False]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.family import Family, auto_class, depths
+from hfrecipes.family import Family, depths
 from hfrecipes.part import find
+from tests.conftest import Open
 from tests.contracts import make, strategies
 
 FAMILIES = {"bert": Family("bert", "encoder"), "gpt": Family("gpt", "decoder"), "t5": Family("t5", "encoder-decoder")}
@@ -26,24 +26,6 @@ CASES = [(family, head) for family in FAMILIES for head in HEADS[family]]
 REFUSED = {("bias_only", "t5")}
 """T5 has no biases."""
 ADAPTERS = [name for name in strategies() if "keep_adapter" in {f.name for f in fields(find("strategies", name))}]
-Open = Callable[[str, str], Any]
-
-
-@pytest.fixture
-def fresh(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Open:
-    """A family's tiny model with a head, the same weights each time, without dropout."""
-    folders = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
-    off = {
-        "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
-        "gpt": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 0},
-        "t5": {"dropout_rate": 0.0, "classifier_dropout": 0.0},
-    }
-
-    def made(family: str, head: str) -> Any:
-        torch.manual_seed(0)
-        return auto_class(head).from_pretrained(folders[family], **off[family])
-
-    return made
 
 
 def batch(head: str) -> dict[str, torch.Tensor]:

@@ -9,11 +9,12 @@ import torch
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.strategies.qlora import Qlora
-from tests.strategies.test_contract import CASES, FAMILIES, Open, answers, fresh, train  # noqa: F401
+from tests.conftest import Open
+from tests.strategies.test_contract import CASES, FAMILIES, answers, train
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_is_refused(fresh: Open) -> None:  # noqa: F811
+def test_without_a_gpu_it_is_refused(fresh: Open) -> None:
     with pytest.raises(RecipeError, match=r"strategy\.qlora: needs a GPU, and there is none\. Take lora\."):
         Qlora().prepare(fresh("bert", "text-classification"), FAMILIES["bert"])
 
@@ -22,7 +23,7 @@ def test_without_a_gpu_it_is_refused(fresh: Open) -> None:  # noqa: F811
 def test_four_bits_become_a_plain_model_that_answers_as_it_was_trained(
     family: str,
     head: str,
-    fresh: Open,  # noqa: F811
+    fresh: Open,
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (extra qlora)")

@@ -20,10 +20,8 @@ from hfrecipes.strategies.feature_extraction import FeatureExtraction
 from hfrecipes.strategies.gradual_unfreezing import GradualUnfreezing
 from hfrecipes.strategies.head_then_full import HeadThenFull
 from hfrecipes.strategies.layer_decay import LayerDecay
-from tests.conftest import sentiment, write_lines
-from tests.strategies.test_contract import CASES, FAMILIES, Open, batch, fresh
-
-__all__ = ["fresh"]
+from tests.conftest import Open, sentiment, write_lines
+from tests.strategies.test_contract import CASES, FAMILIES, batch
 
 
 def opened(strategy: Any, model: Any, head: str, epoch: float) -> set[int]:
