@@ -35,6 +35,7 @@ KINDS = (
     "optimizers",
     "schedules",
     "objectives",
+    "losses",
     "metrics",
     "targets",
     "checks",

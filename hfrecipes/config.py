@@ -13,7 +13,7 @@ import pydantic
 import yaml
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.part import Part, find, names
+from hfrecipes.part import Part, find, json_schema, names
 
 T = TypeVar("T", bound=Part)
 
@@ -160,21 +160,10 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 def schema(kind: type[Part]) -> dict[str, Any]:
     """A JSON Schema (draft 2020-12) of every recipe of this kind, for an editor's completion."""
     found: list[Any] = []
-    shared: dict[str, Any] = {}
     for name in names(kind.kind):
-        leaf = _hoist(pydantic.TypeAdapter(find(kind.kind, name)).json_schema(), shared)
+        leaf = json_schema(find(kind.kind, name))
         leaf["properties"] = {"recipe": {"const": name}, **leaf["properties"]}
         leaf["required"] = ["recipe", *leaf.get("required", [])]
         found.append(leaf)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hfrecipes recipe"}
-    return {**head, "oneOf": found, "$defs": shared}
-
-
-def _hoist(schema: Any, shared: dict[str, Any]) -> Any:
-    """`schema` with the `$defs` of every level moved to `shared`, where references from the root find them."""
-    if isinstance(schema, list):
-        return [_hoist(entry, shared) for entry in schema]
-    if not isinstance(schema, dict):
-        return schema
-    shared.update({key: _hoist(entry, shared) for key, entry in schema.get("$defs", {}).items()})
-    return {key: _hoist(entry, shared) for key, entry in schema.items() if key != "$defs"}
+    return {**head, "oneOf": found}

@@ -34,7 +34,9 @@ class Data(Checked):
     configuration of a Hub data set and `revision` its branch, tag or commit. `train`, `validation` and `test` name the
     splits; where there is no validation split, `validation_size` of the training rows is cut off, each class in proportion.
     Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
-    `max_samples` takes that many rows of each split at random (always the same ones). `fingerprint` is written into
+    `max_samples` takes that many rows of each split at random (always the same ones). `labelled` keeps the labels of so many
+    training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns from rows
+    without a label reads the others, too. `fingerprint` is written into
     `recipe.yaml` by a run; where it stands, other rows are refused.
     """
 
@@ -46,6 +48,7 @@ class Data(Checked):
     test: str = "test"
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.1
     max_samples: Annotated[int, Field(gt=0)] | None = None
+    labelled: Annotated[int, Field(gt=1)] | None = None
     fingerprint: str | None = None
     columns: Mapping[str, str] = Field(default_factory=dict)
 
@@ -209,6 +212,23 @@ def cut(rows: Dataset, size: float, seed: int, by: str | None) -> tuple[Dataset,
     held = held or [int(generator.integers(len(rows)))]
     kept = sorted(set(range(len(rows))) - set(held))
     return rows.select(kept), rows.select(sorted(held))
+
+
+def few(rows: Dataset, count: int, seed: int, by: str | None) -> tuple[Dataset, Dataset]:
+    """`count` rows (of each value of the column `by` where one is named) that are drawn at random, and all others."""
+    import numpy as np
+
+    groups: dict[str, list[int]] = {}
+    for index, key in enumerate(map(str, rows[by]) if by else [""] * len(rows)):
+        groups.setdefault(key, []).append(index)
+    generator = np.random.default_rng(seed)
+    kept = sorted(int(i) for key in sorted(groups) for i in generator.permutation(groups[key])[:count])
+    return rows.select(kept), rows.select(sorted(set(range(len(rows))) - set(kept)))
+
+
+def unlabelled(rows: Dataset, column: str) -> Dataset:
+    """Rows without what is in a column."""
+    return rows.map(lambda _: {column: None}, features=rows.features, desc="unlabelled rows")
 
 
 def fingerprint(*splits: Dataset) -> str:

@@ -43,6 +43,30 @@ def blocks(model: Module) -> list[str]:
     return [f"{name}.{i}" for name in lists for i in range(len(model.get_submodule(name)))]  # type: ignore[arg-type]
 
 
+def stacks(model: Module) -> list[int]:
+    """How many blocks each stack of a model has: an encoder or a decoder alone, or both."""
+    from itertools import groupby
+
+    return [len(list(group)) for _, group in groupby(blocks(model), lambda name: name.rpartition(".")[0])]
+
+
+PROJECTIONS = (("query", "key", "value"), ("q_proj", "k_proj", "v_proj"), ("q_lin", "k_lin", "v_lin"), ("q", "k", "v"))
+"""What models call the layers that make queries, keys and values."""
+FUSED = ("c_attn", "qkv_proj", "query_key_value", "Wqkv")
+"""What models call one layer that makes all three."""
+
+
+def projections(block: Module) -> list[Module]:
+    """The layers of a block that make the queries, keys and values of its first attention: three, or one that makes all. Raises
+    LookupError where they have none of the known names."""
+    named = [(name.rpartition(".")[2], module) for name, module in block.named_modules()]
+    for wanted in (*((name,) for name in FUSED), *PROJECTIONS):
+        found = [next((module for last, module in named if last == name), None) for name in wanted]
+        if None not in found:
+            return [module for module in found if module is not None]
+    raise LookupError(f"no queries, keys and values are known in {type(block).__name__}")
+
+
 def depths(model: Module) -> dict[str, int]:
     """For each parameter how far from the input it is: 0 before the first block (the embeddings, and a head that is tied to
     them), then the number of its block from 1, and one more than the blocks behind the last of them (the head)."""

@@ -11,8 +11,8 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,6 +151,13 @@ class Rows:
         part, begin, end = self.where[position].tolist()
         found: np.ndarray = self.arrays[part][begin:end]
         return found
+
+
+@contextmanager
+def writing(spaces: Mapping[str, Space]) -> Iterator[dict[str, Callable[[bytes, np.ndarray], None]]]:
+    """Inside, what is given for each name writes a row into a new file of that space."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(space.writing()) for name, space in spaces.items()}
 
 
 def evict(folder: Path, most: int, keep: Collection[Path] = ()) -> list[Path]:

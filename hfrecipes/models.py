@@ -6,7 +6,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
@@ -15,10 +15,14 @@ from hfrecipes.errors import ModelError
 from hfrecipes.family import Family
 from hfrecipes.heads import model_class
 from hfrecipes.part import Checked, value
+from hfrecipes.shrinking import keep_layers, narrow
 from hfrecipes.tokens import PROMPT, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+Count = Annotated[int, Field(gt=0)]
 
 
 @value
@@ -29,7 +33,9 @@ class Model(Checked):
     an installed Python package. `new` names a type of transformers instead (`bert`, `gpt2`, `t5`, …): a model of the sizes in
     `config` with weights as they are drawn, for a tokenizer that the recipe trains. `revision` is a branch, tag or commit on
     the Hub. `pad_token` names a token of the vocabulary for tokenizers that have none. `config` overrides entries of the
-    model's configuration, such as a dropout rate.
+    model's configuration, such as a dropout rate. `layers` keeps so many of its blocks, evenly spread (two numbers: of its
+    encoder and of its decoder); `width` makes a narrower model with weights as they are drawn. Both keep the tokenizer, so that
+    the checkpoint can be the teacher of what is made from it.
     """
 
     path: str = ""
@@ -37,6 +43,8 @@ class Model(Checked):
     revision: str | None = None
     pad_token: str | None = None
     config: Mapping[str, Any] = Field(default_factory=dict)
+    layers: Count | tuple[Count, Count] | None = None
+    width: Count | None = None
 
     @classmethod
     def read(cls, given: Any) -> Any:
@@ -44,6 +52,8 @@ class Model(Checked):
         given = {"path": given} if isinstance(given, str) else given
         if isinstance(given, Mapping) and ("path" in given) == ("new" in given):
             raise PydanticCustomError("model", "needs a path or a type of model. Write `path: …` or `new: …`, one of them")
+        if isinstance(given, Mapping) and "new" in given and {"layers", "width"} & set(given):
+            raise PydanticCustomError("model", "`layers` and `width` change a checkpoint. Write the sizes into `config`")
         return super().read(given)
 
     @property
@@ -66,7 +76,7 @@ class Model(Checked):
         folder = Path(self.path).expanduser()
         if folder.is_dir():
             return str(_checkpoint((folder / "model" if (folder / "recipe.yaml").is_file() else folder).resolve()))
-        if self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists():
+        if self.path.startswith((".", "/", "~", "runs/")) or self.path.count("/") > 1 or folder.exists():
             raise ModelError(
                 "model", f"there is no folder {self.path}", "Give a folder with a checkpoint, a run, or a name on the Hub"
             )
@@ -104,6 +114,8 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
         return AutoConfig.for_model(model.new, **entries)
     for key, entry in entries.items():
         setattr(config, key, entry)
+    if model.width is not None:
+        narrow(config, model.width)
     return config
 
 
@@ -138,12 +150,16 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     file.write_text(json.dumps({**options, **known}, indent=2, ensure_ascii=False), "utf-8")
 
 
-def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedModel:
-    """The model in fp32 with the head that a task needs (one of optimum's task names); a head of another shape starts anew."""
-    if model.new:
-        return model_class(head, config).from_config(config, dtype="float32")  # type: ignore[no-any-return]
+def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = False) -> PreTrainedModel:
+    """The model in fp32 with the head that a task needs (one of optimum's task names). A head that the checkpoint lacks, or has
+    in another shape, starts anew, or is refused where the model has to be there as a `whole`."""
+    if model.new or model.width is not None:
+        made: PreTrainedModel = model_class(head, config).from_config(config, dtype="float32")
+        if model.layers is not None:
+            keep_layers(made, model.layers)
+        return made
     with _explained(model):
-        made: PreTrainedModel = model_class(head, config).from_pretrained(
+        made, loading = model_class(head, config).from_pretrained(
             model.locate(),
             config=config,
             revision=model.revision or "main",
@@ -151,10 +167,16 @@ def load_model(model: Model, head: str, config: PreTrainedConfig) -> PreTrainedM
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             dtype="float32",
+            output_loading_info=True,
         )
+    if whole and (absent := [*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])]):
+        what = f"{model.label} is not trained for {head}: it has no {sorted(absent)[0]}"
+        raise ModelError("model", what, "Give a model that was trained for the task")
     needed = 1 + max(getattr(config, PROMPT, None) or [-1])
     if made.get_input_embeddings().num_embeddings < needed:
         made.resize_token_embeddings(needed)
+    if model.layers is not None:
+        keep_layers(made, model.layers)
     return made
 
 

@@ -82,7 +82,7 @@ class Part(Checked, ABC):
     def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         if "kind" not in cls.__dict__:
             return handler(schema)
-        choices = {name: TypeAdapter(find(cls.kind, name)).json_schema() for name in names(cls.kind)}
+        choices = {name: json_schema(find(cls.kind, name)) for name in names(cls.kind)}
         whole = {"type": "object", "properties": choices, "additionalProperties": False, "maxProperties": 1}
         return {"anyOf": [{"enum": list(choices)}, whole]}
 
@@ -131,6 +131,23 @@ class Part(Checked, ABC):
         return spell(self.kind, module.rpartition(".")[2])
 
 
+def json_schema(cls: type) -> Any:
+    """The JSON Schema of a value, each definition in the place where it is referred to: it may stand inside of another schema."""
+    schema = TypeAdapter(cls).json_schema()
+    shared = schema.pop("$defs", {})
+
+    def inline(entry: Any) -> Any:
+        if isinstance(entry, list):
+            return [inline(each) for each in entry]
+        if not isinstance(entry, dict):
+            return entry
+        if "$ref" in entry:
+            entry = shared[entry["$ref"].rpartition("/")[2]] | {key: each for key, each in entry.items() if key != "$ref"}
+        return {key: inline(each) for key, each in entry.items()}
+
+    return inline(schema)
+
+
 def hint(wrong: str, known: tuple[str, ...] | list[str]) -> str:
     """`Did you mean …` where one is close, and the whole list."""
     close = difflib.get_close_matches(wrong, known, n=1)
@@ -138,7 +155,9 @@ def hint(wrong: str, known: tuple[str, ...] | list[str]) -> str:
 
 
 def singular(kind: str) -> str:
-    """`strategies` as `strategy`."""
+    """`strategies` as `strategy`, `losses` as `loss`."""
+    if kind.endswith("sses"):
+        return kind[:-2]
     return f"{kind[:-3]}y" if kind.endswith("ies") else kind[:-1]
 
 

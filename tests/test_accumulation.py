@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, TrainingArguments
 from hfrecipes.batches import Batches
 from hfrecipes.config import build
 from hfrecipes.models import load_config, load_model, load_tokens
+from hfrecipes.objectives import Objective, Training
 from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import collator, head_for
 from hfrecipes.tasks import Task
@@ -29,6 +30,7 @@ CASES = [
     ("gpt", "text-classification"), ("gpt", "summarization"), ("t5", "text-classification"), ("t5", "translation"),
 ]  # fmt: skip
 RATE = 0.1
+Gradient = dict[str, torch.Tensor]
 
 
 class Case:
@@ -57,7 +59,16 @@ class Case:
         torch.manual_seed(0)
         return load_model(self.recipe.model, head_for(self.recipe), self.config).double()
 
-    def step(self, out: Path, size: int, parts: int, strategy: str = "full") -> dict[str, torch.Tensor]:
+    def teacher(self, folder: Path) -> Path:
+        """A model with the same head and other weights."""
+        model = self.model().float()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight += 0.1 * torch.randn_like(weight)
+        model.save_pretrained(folder)
+        return folder
+
+    def step(self, out: Path, size: int, parts: int, strategy: str = "full", objective: Any = "supervised") -> Gradient:
         """The gradient that one optimizer step of the Trainer went along."""
         chosen: Any = make("strategies", strategy)
         torch.manual_seed(0)
@@ -69,7 +80,7 @@ class Case:
             save_strategy="no", report_to="none", remove_unused_columns=False, use_cpu=True, disable_tqdm=True,
         )  # fmt: skip
         trainer = RecipeTrainer(
-            self.recipe.objective.bind(model, self.recipe.family, self.recipe.task), model=model, args=options,
+            Objective.choose(objective).bind(Training(model, self.recipe.family, self.recipe.task)), model=model, args=options,
             train_dataset=Batches(self.rows, self.rows["length"], size, parts, seed=0),
             data_collator=collator(self.recipe, self.tokens), callbacks=chosen.callbacks(model, 10),
         )  # fmt: skip
@@ -90,16 +101,23 @@ def test_and_so_it_is_with_every_strategy_that_draws_nothing(
     strategy: str, family: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
 ) -> None:
     if (strategy, family) in REFUSED:
-        pytest.skip("T5 has no biases")
+        pytest.skip(REFUSED[strategy, family])
     check(Case(family, "text-classification", {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]), tmp_path, strategy)
 
 
-def check(case: Case, out: Path, strategy: str = "full") -> None:
+@pytest.mark.parametrize(("family", "task"), CASES)
+def test_and_with_a_teacher(family: str, task: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path) -> None:
+    case = Case(family, task, {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family])
+    losses = ["soft_targets", "hidden_states", {"relations": {"heads": 2}}]
+    check(case, tmp_path, objective={"distill": {"teacher": str(case.teacher(tmp_path / "teacher")), "losses": losses}})
+
+
+def check(case: Case, out: Path, strategy: str = "full", objective: Any = "supervised") -> None:
     """8 x 1, 4 x 2 and 2 x 4 rows give one gradient."""
     assert len(set(case.rows["length"])) > 2
-    whole: Any = case.step(out, 8, 1, strategy)
+    whole: Any = case.step(out, 8, 1, strategy, objective)
     assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-4
     for size, parts in ((4, 2), (2, 4)):
-        found = case.step(out, size, parts, strategy)
+        found = case.step(out, size, parts, strategy, objective)
         apart = {name: float((found[name] - whole[name]).abs().max()) for name in whole}
         assert max(apart.values()) < 1e-6, (size, parts, max(apart, key=lambda name: apart[name]))

@@ -121,13 +121,11 @@ def test_several_mistakes_are_counted(values: dict[str, Any]) -> None:
         build(Recipe, {**values, "seed": "x", "train": 3})
 
 
-def test_the_schema_describes_every_recipe_and_all_its_references_lead_somewhere() -> None:
+def test_the_schema_describes_every_recipe_in_its_place() -> None:
     made = schema(Recipe)
     assert [leaf["properties"]["recipe"]["const"] for leaf in made["oneOf"]] == names("recipes")
     assert len(made["oneOf"]) >= 1
-    references = list(_references(made))
-    assert len(references) >= 1
-    assert [name for name in references if name not in made["$defs"]] == []
+    assert list(_references(made)) == [], "what a part holds stands in the part"
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 from datasets import Dataset, DatasetDict
 
-from hfrecipes.data import Column, Data, cut, fingerprint, open_splits, take
+from hfrecipes.data import Column, Data, cut, few, fingerprint, open_splits, take
 from hfrecipes.errors import DataError
 from tests.conftest import sentiment, write_lines
 
@@ -100,6 +100,16 @@ def test_texts_with_any_character_stay_as_they_are(tmp_path: Path) -> None:
 def rows_of(sizes: dict[str, int]) -> Dataset:
     """That many numbered rows of each label."""
     return Dataset.from_list([{"id": f"{label}{i}", "label": label} for label, size in sizes.items() for i in range(size)])
+
+
+def test_a_few_rows_of_each_class_are_drawn_and_the_others_are_left() -> None:
+    rows = Dataset.from_list([{"n": i, "label": "abc"[min(i % 10, 2)]} for i in range(50)])
+    kept, left = few(rows, 4, seed=0, by="label")
+    assert {name: list(kept["label"]).count(name) for name in "abc"} == {"a": 4, "b": 4, "c": 4}
+    assert sorted([*kept["n"], *left["n"]]) == list(range(50))
+    assert list(few(rows, 4, seed=0, by="label")[0]["n"]) == list(kept["n"]) != list(few(rows, 4, seed=1, by="label")[0]["n"])
+    assert [len(part) for part in few(rows, 4, seed=0, by=None)] == [4, 46]
+    assert len(few(rows, 99, seed=0, by="label")[1]) == 0
 
 
 def test_a_cut_is_stratified_disjoint_and_loses_nothing() -> None:

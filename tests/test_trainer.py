@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from hfrecipes.batches import Batches
 from hfrecipes.config import build
+from hfrecipes.objectives import Training
 from hfrecipes.objectives.supervised import Supervised
 from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import collator
@@ -76,7 +77,7 @@ def stepped(recipe: Recipe, rows: Dataset, folder: Path, out: Path, size: int, p
         disable_tqdm=True,
     )
     trainer = RecipeTrainer(
-        Supervised().bind(model, recipe.family, recipe.task),
+        Supervised().bind(Training(model, recipe.family, recipe.task)),
         model=model,
         args=options,
         train_dataset=Batches(rows, rows["length"], size, parts, seed=0),
@@ -122,7 +123,11 @@ def test_the_loss_of_an_evaluation_is_the_mean_over_the_rows(
         remove_unused_columns=False,
     )
     trainer = RecipeTrainer(
-        Supervised().bind(model, recipe.family, recipe.task), model=model, args=options, eval_dataset=rows, data_collator=collate
+        Supervised().bind(Training(model, recipe.family, recipe.task)),
+        model=model,
+        args=options,
+        eval_dataset=rows,
+        data_collator=collate,
     )
     with torch.inference_mode():
         expected = float(model.eval()(**collate(list(rows))).loss)

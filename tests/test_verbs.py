@@ -77,13 +77,15 @@ def test_killed_after_each_stage_a_run_ends_with_the_same_figures(
     assert figures(tmp_path / "run") == figures(finished)
 
 
+@pytest.mark.parametrize("taught", [False, True])
 def test_two_processes_give_the_loss_and_the_metric_of_one(
-    values: dict[str, Any], recipe_file: Callable[..., Path], tmp_path: Path
+    taught: bool, values: dict[str, Any], recipe_file: Callable[..., Path], finished: Path, tmp_path: Path
 ) -> None:
     model = {"path": values["model"], "config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
     train = {**values["train"], "logging_steps": 1}
-    recipe = str(recipe_file(model=model, train=train))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    objective = {"distill": {"teacher": str(finished), "losses": ["soft_targets"]}} if taught else "supervised"
+    recipe = str(recipe_file(model=model, train=train, objective=objective))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HFRECIPES_FEATURES": str(tmp_path / "features")}
     alone = [sys.executable, "-m", "hfrecipes", "fit", recipe, "-o", str(tmp_path / "one")]
     both = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hfrecipes", "fit", recipe),

@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainerCallback
 
+    from hfrecipes.entries import Collate, WithEntries
     from hfrecipes.family import Family
     from hfrecipes.tasks import Task
+    from hfrecipes.tokens import Tokens
 
 LossFn = Callable[[Any, Mapping[str, Any]], "tuple[Tensor, Any]"]
 """(model, batch) -> (the mean loss over the batch's labelled items, the model's outputs)"""
 
 
+@dataclass(frozen=True)
+class Training:
+    """What an objective may know of a training: the model and its task, and, where it computes something of the rows beforehand,
+    the tokenizer, the rows, how they become a batch, and where and how exactly it is computed. What it adds to `callbacks` is
+    called by the Trainer."""
+
+    model: PreTrainedModel
+    family: Family
+    task: Task
+    tokens: Tokens | None = None
+    rows: WithEntries | None = None
+    collate: Collate | None = None
+    bf16: bool = False
+    device: Any = "cpu"
+    callbacks: list[TrainerCallback] = field(default_factory=list)
+
+
 class Objective(Part, kind="objectives"):
-    """Base of objectives."""
+    """Base of objectives. `reads_unlabelled`: it learns from rows without a label, too."""
+
+    reads_unlabelled: ClassVar[bool] = False
 
     @abstractmethod
-    def bind(self, model: PreTrainedModel, family: Family, task: Task) -> LossFn:
-        """The loss function for a model. Its loss is a scalar: the mean over the items (rows, or tokens) of one batch."""
+    def bind(self, training: Training) -> LossFn:
+        """The loss function of a training. Its loss is a scalar: the mean over the items (rows, or tokens) of one batch."""
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The names of what it stores of rows and finds in its batches."""
+        return ()
+
+    def signature(self) -> str:
+        """A hash of what it reads outside of the recipe."""
+        return ""
+
+    def release(self, model: PreTrainedModel) -> None:
+        """Take from a trained model what was added to it for the training alone."""
+        return None

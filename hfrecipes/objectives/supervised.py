@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.objectives import LossFn, Objective
+from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.objectives._answers import read, shifts
 from hfrecipes.part import value
 from hfrecipes.tasks import IGNORED, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
-
-    from hfrecipes.family import Family
 
 
 @value
@@ -36,7 +34,8 @@ class Supervised(Objective):
     focal: Annotated[float, Field(ge=0)] = 0.0
     r_drop: Annotated[float, Field(ge=0)] = 0.0
 
-    def bind(self, model: PreTrainedModel, family: Family, task: Task) -> LossFn:
+    def bind(self, training: Training) -> LossFn:
+        model, family, task = training.model, training.family, training.task
         asked = [name for name in ("label_smoothing", "class_weights", "focal", "r_drop") if getattr(self, name)]
         if not asked:
             return task.loss
@@ -44,14 +43,12 @@ class Supervised(Objective):
             what = f"{task.name} has no cross-entropy over classes or tokens that could be changed"
             raise RecipeError(f"objective.{self.name}.{asked[0]}", what, "Leave it out")
         weights = self._weights(model.config)
-        shifted = family.architecture == "decoder" and model.can_generate()
+        shifted, plain = shifts(model, family), model
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-            read = {name: tensor for name, tensor in batch.items() if name != "labels"}
-            if family.architecture == "encoder-decoder" and model.can_generate():
-                read["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
-            outputs = model(**read)
-            answers = [outputs.logits] + ([model(**read).logits] if self.r_drop and model.training else [])
+            inputs = read(plain, family, batch)
+            outputs = model(**inputs)
+            answers = [outputs.logits] + ([model(**inputs).logits] if self.r_drop and model.training else [])
             labels = batch["labels"]
             if shifted:
                 answers, labels = [logits[:, :-1] for logits in answers], labels[:, 1:]

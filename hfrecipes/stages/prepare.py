@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
-from hfrecipes.data import cut, fingerprint, open_splits, take
+from hfrecipes.data import cut, few, fingerprint, open_splits, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.models import load_config, load_tokenizer, load_tokens, positions, save_tokenizer
@@ -27,19 +27,30 @@ if TYPE_CHECKING:
 @stage(
     blocks=("task", "data", "model", "tokenizer", "seed"),
     outputs=("data",),
-    source=lambda recipe: [recipe.data.signature(), yaml.dump(recipe.strategy) if recipe.strategy.extends else None],
+    source=lambda recipe: [
+        recipe.data.signature(),
+        yaml.dump(recipe.strategy) if recipe.strategy.extends else None,
+        recipe.data.labelled is not None and recipe.objective.reads_unlabelled,
+    ],
 )
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
+    from datasets import concatenate_datasets
+
     roles = recipe.task.columns
     splits = open_splits(recipe.data)
     rows = take(recipe.data, splits, recipe.data.train, roles)
     base = load_config(recipe.model)
     learned = recipe.task.learn(rows, base.to_dict())
+    rest = rows.select([])
+    if recipe.data.labelled is not None:
+        rows, rest = few(rows, recipe.data.labelled, recipe.seed, recipe.task.stratify(learned))
+        learned = recipe.task.learn(rows, base.to_dict())
     if recipe.data.validation in splits:
         train, validation = rows, take(recipe.data, splits, recipe.data.validation, roles)
     else:
         train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(learned))
+    train = concatenate_datasets([train, without_labels(recipe, rest)])
     tokenizer = tokenizer_for(recipe, train)
     learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
@@ -68,6 +79,17 @@ def prepare(recipe: Recipe, run: Run) -> None:
             "data_revision": revision_of(rows),
         }
         write_json(folder / "facts.json", facts)
+
+
+def without_labels(recipe: Recipe, rest: Dataset) -> Dataset:
+    """The rows without a label that the objective learns from. Raises RecipeError where the task cannot read them."""
+    if not len(rest) or not recipe.objective.reads_unlabelled:
+        return rest.select([])
+    if not recipe.task.label_column:
+        what = f"{recipe.task.name} reads no rows without a label"
+        raise RecipeError(f"{recipe.name}.data.labelled", what, "Write `max_samples`, which leaves rows out")
+    log.info("%s rows have no label: the teacher answers for them", f"{len(rest):,}")
+    return unlabelled(rest, recipe.task.label_column)
 
 
 def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> None:

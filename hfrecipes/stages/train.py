@@ -19,6 +19,7 @@ from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.heads import ENTRY
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
+from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
 from hfrecipes.part import names
 from hfrecipes.stages import log, stage
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     after=("prepare",),
     outputs=("model",),
     everywhere=True,
+    source=lambda recipe: recipe.objective.signature(),
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
@@ -72,6 +74,7 @@ def train(recipe: Recipe, run: Run) -> None:
     def save() -> None:
         with staged(run.model) as folder:
             model = trainer.accelerator.unwrap_model(trainer.model)
+            recipe.objective.release(model)
             recipe.strategy.save_extra(model, folder)
             trained = recipe.strategy.finish(model)
             if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
@@ -92,7 +95,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     from transformers import set_seed
 
     from hfrecipes.batches import Batches
-    from hfrecipes.features import BatchesWithStates, Frozen, WithStates
+    from hfrecipes.entries import BatchesWithEntries, WithEntries, collated
+    from hfrecipes.features import Frozen
     from hfrecipes.trainer import RecipeTrainer
 
     config = config_for(recipe, run)
@@ -113,14 +117,19 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     model = recipe.strategy.prepare(load_model(recipe.model, head_for(recipe), config), recipe.family)
-    loss, collate = recipe.objective.bind(model, recipe.family, recipe.task), collator(recipe, tokens)
-    held: Any = splits["validation"]
-    callbacks = [*recipe.strategy.callbacks(model, options.num_train_epochs), *patience(recipe, options)]
+    rows, held = BatchesWithEntries(batches), WithEntries(splits["validation"])
+    collate = collator(recipe, tokens)
+    training = Training(model, recipe.family, recipe.task, tokens, rows, collate, options.bf16, options.device)
+    loss = recipe.objective.bind(training)
+    left = tokens.padding_side == "left"
+    collate = collated(collate, recipe.objective.entries, left)
+    callbacks = [*recipe.strategy.callbacks(model, options.num_train_epochs), *patience(recipe, options), *training.callbacks]
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     if recipe.task.reads_as_encoded and any(map(blocks, range(epochs))):
-        frozen = Frozen(model, blocks, epochs, collate, tokens.padding_side == "left", options.bf16)
-        batches, held = frozen.watch(BatchesWithStates(batches)), frozen.watch(WithStates(held))
-        loss, collate = frozen.loss(loss), frozen.batch
+        frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
+        frozen.watch(rows)
+        frozen.watch(held)
+        loss, collate = frozen.loss(loss), frozen.batch()
         callbacks.append(frozen)
     step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
     log.info("training on %s, %s a step", describe(options), step)
@@ -128,7 +137,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         loss,
         model=model,
         args=options,
-        train_dataset=batches,
+        train_dataset=rows,
         eval_dataset=held,
         data_collator=collate,
         compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,

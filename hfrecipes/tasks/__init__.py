@@ -30,6 +30,8 @@ Row = Mapping[str, Any]
 Features = dict[str, Any]
 IGNORED = -100
 """The label of a token that does not count."""
+UNLABELLED = -1
+"""The label of what counts and has none: a teacher answers for it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Task(Part, kind="tasks"):
     after every epoch; elsewhere the validation loss decides. `generates`: an answer is a text that the model writes, under the
     `generation` options. `by_likelihood`: a model is measured by how likely it finds the rows, not by its answers.
     `reads_as_encoded`: in training a row is one input of the model, read as it was encoded, not changed at every step.
+    `label_column` may hold nothing in a row that a teacher answers for.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]
@@ -59,6 +62,7 @@ class Task(Part, kind="tasks"):
     generates: ClassVar[bool] = False
     by_likelihood: ClassVar[bool] = False
     reads_as_encoded: ClassVar[bool] = True
+    label_column: ClassVar[str] = ""
     max_length: int | None = None
     generation: Mapping[str, Any] = MappingProxyType({})
 
@@ -106,6 +110,15 @@ class Task(Part, kind="tasks"):
         """The loss of a labelled batch (the mean over its labelled items) and the model's outputs."""
         outputs = model(**batch)
         return outputs.loss, outputs
+
+    def items(self, outputs: Any, batch: Mapping[str, Any], config: Any, shifted: bool) -> Tensor:
+        """The logits of what a loss counts, of shape (items, …, choices): here of each row, or of each token with a label, which
+        is that of the token before where the answers are `shifted`. Raises RecipeError where an answer is no choice."""
+        logits: Tensor = outputs.logits
+        if logits.dim() == 2:
+            return logits
+        counted = (batch["labels"][:, 1:] if shifted else batch["labels"]).ne(IGNORED)
+        return (logits[:, :-1] if shifted else logits)[counted]
 
     @abstractmethod
     def row(self, given: Any) -> Row:

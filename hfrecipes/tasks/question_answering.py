@@ -106,6 +106,13 @@ class QuestionAnswering(Task):
         losses = [functional.cross_entropy(logits.masked_fill(padding, float("-inf")), wanted) for logits, wanted in ends]
         return (losses[0] + losses[1]) / 2, outputs
 
+    def items(self, outputs: Any, batch: Mapping[str, Any], config: Any, shifted: bool) -> Tensor:
+        """For each row both of its ends: (rows, 2, tokens)."""
+        import torch
+
+        ends = torch.stack([outputs.start_logits, outputs.end_logits], dim=1)
+        return ends.masked_fill(batch["attention_mask"][:, None] == 0, torch.finfo(ends.dtype).min)
+
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
         candidates: list[tuple[float, int, int]] = []
         null = min(float(w.outputs["start_logits"][0] + w.outputs["end_logits"][0]) for w in windows)

@@ -117,6 +117,14 @@ class SentenceSimilarity(Task):
         wrong = gaps[scores[:, None] > scores[None, :]]
         return torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0), outputs
 
+    def items(self, outputs: Any, batch: Mapping[str, Any], config: Any, shifted: bool) -> Tensor:
+        """The cosine of each pair, a number: (rows, 1)."""
+        from torch.nn import functional
+
+        states = functional.normalize(self._pool_torch(outputs.last_hidden_state, batch["attention_mask"]), dim=-1)
+        first, second = states.chunk(2)
+        return (first * second).sum(dim=-1, keepdim=True)
+
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Similarity:
         vectors = []
         for window in windows:

@@ -17,10 +17,11 @@ from hfrecipes.metrics.accuracy import Accuracy
 from hfrecipes.metrics.f1 import F1
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row, Task, Window, text_or_pair
+from hfrecipes.tasks import UNLABELLED, Features, Row, Task, Window, text_or_pair
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
 
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens
@@ -62,6 +63,8 @@ class TextClassification(Task):
         "text_pair": Column("the second text of a pair", text=True, required=False),
         "label": Column("the label, the list of labels, or the number"),
     }
+
+    label_column: ClassVar[str] = "label"
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         feature = rows.features["label"]
@@ -112,6 +115,14 @@ class TextClassification(Task):
             labels = [f["labels"] for f in features]
             batch["labels"] = np.array(labels, dtype=np.int64 if isinstance(labels[0], int) else np.float32)
         return batch
+
+    def items(self, outputs: Any, batch: Mapping[str, Any], config: Any, shifted: bool) -> Tensor:
+        """One choice a row; for several labels a choice between no and yes for each: (rows, labels, 2)."""
+        import torch
+
+        logits: Tensor = outputs.logits
+        several = config.problem_type == "multi_label_classification"
+        return torch.stack([torch.zeros_like(logits), logits], dim=-1) if several else logits
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Classification:
         logits = windows[0].outputs["logits"].astype(np.float64)
@@ -170,6 +181,10 @@ class TextClassification(Task):
         return [numbered[x] if numbered else str(x) for x in labels]
 
     def _target(self, label: Any, config: Mapping[str, Any]) -> Any:
+        if label is None and config["problem_type"] == "single_label_classification":
+            return UNLABELLED
+        if label is None:
+            raise DataError("data.labelled", "a row without a label must be of one class", "Leave `labelled` out")
         if config["problem_type"] == "regression":
             return float(label)
         names = _names(config)

@@ -15,7 +15,7 @@ from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.entity_f1 import EntityF1
 from hfrecipes.part import value
-from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
+from hfrecipes.tasks import IGNORED, UNLABELLED, Features, Row, Task, Window
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -67,6 +67,7 @@ class TokenClassification(Task):
         "tags": Column("the tag of each word, as a list"),
     }
     per_token: ClassVar[bool] = True
+    label_column: ClassVar[str] = "tags"
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         inner = getattr(rows.features["tags"], "feature", None)
@@ -137,6 +138,8 @@ class TokenClassification(Task):
         return str(config["data_labels"][tag] if config["data_labels"] else tag)
 
     def _targets(self, row: Row, config: Mapping[str, Any]) -> list[int]:
+        if row["tags"] is None:
+            return [UNLABELLED] * len(row["tokens"])
         if len(row["tokens"]) != len(row["tags"]):
             words = " ".join(row["tokens"])
             raise DataError(

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from hfrecipes.entries import padded
 from hfrecipes.feature_store import Space, key_of
-from hfrecipes.features import padded
 
 WIDTH, TOKENS, BATCH = 384, (4, 7), 32
 FILE = 50_000

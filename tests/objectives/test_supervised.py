@@ -10,18 +10,18 @@ import torch
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family
+from hfrecipes.objectives import Training
 from hfrecipes.objectives.supervised import Supervised
 from hfrecipes.tasks.text_classification import TextClassification
+from tests.conftest import Open
 from tests.contracts import batch, classifier
-from tests.strategies.test_contract import FAMILIES, Open, fresh
+from tests.strategies.test_contract import FAMILIES
 from tests.strategies.test_contract import batch as tokens
-
-__all__ = ["fresh"]
 
 
 def test_the_loss_of_classes_is_their_cross_entropy(tiny_bert: Path) -> None:
     model = classifier(tiny_bert).eval()
-    loss, outputs = Supervised().bind(model, Family("bert", "encoder"), TextClassification())(model, batch())
+    loss, outputs = Supervised().bind(Training(model, Family("bert", "encoder"), TextClassification()))(model, batch())
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(outputs.logits, batch()["labels"]))
 
 
@@ -31,7 +31,7 @@ TOKENS = Family("bert", "encoder")
 def change(model: Any, **options: Any) -> torch.Tensor:
     """The loss of `batch()` with options."""
     with torch.no_grad():
-        loss: torch.Tensor = Supervised(**options).bind(model, TOKENS, TextClassification())(model, batch())[0]
+        loss: torch.Tensor = Supervised(**options).bind(Training(model, TOKENS, TextClassification()))(model, batch())[0]
     return loss
 
 
@@ -82,7 +82,7 @@ def test_smoothing_of_text_leaves_out_what_is_no_label(family: str, head: str, f
     rows = tokens(head)
     rows["labels"][:, 4:] = -100
     own = model(**rows).loss
-    bound = Supervised(focal=1e-12).bind(model, FAMILIES[family], Summarization())
+    bound = Supervised(focal=1e-12).bind(Training(model, FAMILIES[family], Summarization()))
     torch.testing.assert_close(bound(model, rows)[0], own, atol=1e-5, rtol=1e-5)
 
 
@@ -90,4 +90,4 @@ def test_a_task_with_a_loss_of_its_own_is_refused(tiny_bert: Path) -> None:
     from hfrecipes.tasks.question_answering import QuestionAnswering
 
     with pytest.raises(RecipeError, match="no cross-entropy over classes or tokens"):
-        Supervised(focal=2.0).bind(classifier(tiny_bert), TOKENS, QuestionAnswering())
+        Supervised(focal=2.0).bind(Training(classifier(tiny_bert), TOKENS, QuestionAnswering()))

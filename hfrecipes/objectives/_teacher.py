@@ -1,0 +1,179 @@
+"""The teacher of a distillation: one model, or the mean of several, whose answers are computed once and stored."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from hfrecipes.entries import READ, budgeted, numbers
+from hfrecipes.errors import ModelError
+from hfrecipes.feature_store import Space, home
+from hfrecipes.folder import read_json
+from hfrecipes.models import Model, load_config, load_model
+from hfrecipes.objectives._answers import read
+from hfrecipes.tokens import Tokens
+
+if TYPE_CHECKING:
+    from hfrecipes.objectives import Training
+
+WHERE = "objective.distill.teacher"
+
+
+@contextmanager
+def _blamed() -> Iterator[None]:
+    """Inside, what is wrong with a model is said of the teacher."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(WHERE, error.what, error.instead) from error
+
+
+class Teacher:
+    """Models in evaluation that learn nothing. Raises ModelError where they do another task, know other labels, or read other
+    tokens than the student."""
+
+    def __init__(self, models: Sequence[Model], training: Training) -> None:
+        self.training = training
+        self.head = training.task.heads[training.family.architecture]
+        self.models = [self._open(model) for model in models]
+        self.orders = [self._order(model.config, given) for model, given in zip(self.models, models, strict=True)]
+        self.reads = [set(inspect.signature(model.forward).parameters) for model in self.models]
+        self.by_row = self.head == "text-classification"
+        self.writes = training.model.can_generate()
+
+    def answer(self, batch: Mapping[str, Any], **options: Any) -> Any:
+        """The answers to a batch, with the labels in the student's order; of several models the mean of their chances. What a
+        single model says beside its answers is kept."""
+        device = next(self.models[0].parameters()).device
+        found = []
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.training.bf16):
+            for model, known in zip(self.models, self.reads, strict=True):
+                inputs = {n: t.to(device) for n, t in read(model, self.training.family, batch).items() if n in known}
+                found.append(model(**inputs, **options))
+        for outputs, order in zip(found, self.orders, strict=True):
+            if order is not None:
+                outputs.logits = outputs.logits[..., order]
+        for name in self.names:
+            if not bool(torch.isfinite(getattr(found[0], name)).all()):
+                raise ModelError(WHERE, f"{self.training.task.name}: an answer is not a finite number", "Train the teacher anew")
+        return found[0] if len(found) == 1 else self._mean(found)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outputs that an answer is made of."""
+        return ("logits",) if self.writes else self.training.task.outputs
+
+    def space(self, models: Sequence[Model], k: int | None) -> Space:
+        """The part of the store for these answers: all of them, or the `k` likeliest."""
+        said = [self.training.task.name, str(k), str(self.training.bf16), *map(fingerprint, models), *map(str, self.orders)]
+        digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
+        width = 2 * k if k else len(self.names) if len(self.names) > 1 else self.models[0].config.num_labels
+        return Space(home() / digest[:32], width, "float32")
+
+    def columns(self) -> tuple[str, ...]:
+        """What tells rows apart: a decoder beside an encoder reads the labels."""
+        return (*READ, "labels") if self.writes and self.training.family.architecture == "encoder-decoder" else READ
+
+    def compute(self, rows: Sequence[Any], k: int | None) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The position of a row and what is stored of the answer to it, in one pass over the rows sorted by length."""
+        assert self.training.collate is not None
+        longer = self.columns() != READ
+        lengths = [len(row["labels" if longer else "input_ids"]) for row in rows]
+        left = self.training.family.architecture == "decoder"
+        with tqdm(total=len(rows), desc="answers of the teacher", disable=None, leave=False) as bar:
+            for chosen in budgeted([len(row["input_ids"]) for row in rows]):
+                outputs = self.answer(self.training.collate([rows[i] for i in chosen]))
+                found = numbers(self.likeliest(outputs, k) if k else self._stacked(outputs), False)
+                for line, i in enumerate(chosen):
+                    here = slice(0, 1) if self.by_row else slice(-lengths[i], None) if left else slice(0, lengths[i])
+                    yield i, [found[line, here]]
+                bar.update(len(chosen))
+
+    def likeliest(self, outputs: Any, k: int) -> torch.Tensor:
+        """The ids of the `k` likeliest choices at each token, and the logarithms of their chances: (rows, tokens, 2 k)."""
+        logs, ids = outputs.logits.float().log_softmax(-1).topk(k)
+        return torch.cat([ids.float(), logs], -1)
+
+    def restored(self, stored: torch.Tensor) -> Any:
+        """Answers as the model gave them, from what was stored: (rows, tokens or 1, width)."""
+        if len(self.names) > 1:
+            return SimpleNamespace(**{name: stored[..., i] for i, name in enumerate(self.names)})
+        return SimpleNamespace(logits=stored[:, 0] if self.by_row else stored)
+
+    def _stacked(self, outputs: Any) -> torch.Tensor:
+        if len(self.names) > 1:
+            return torch.stack([getattr(outputs, name) for name in self.names], -1)
+        logits: torch.Tensor = outputs.logits
+        return logits[:, None] if self.by_row else logits
+
+    def _mean(self, found: Sequence[Any]) -> Any:
+        """The answer whose chances are the mean of those of several."""
+        kind = self.training.model.config.problem_type if self.by_row else None
+        mixed = {}
+        for name in self.names:
+            every = torch.stack([getattr(outputs, name).float() for outputs in found])
+            if kind == "regression":
+                mixed[name] = every.mean(0)
+            elif kind == "multi_label_classification":
+                mixed[name] = every.sigmoid().mean(0).logit(eps=1e-6)
+            else:
+                mixed[name] = every.log_softmax(-1).exp().mean(0).clamp(min=1e-9).log()
+        return SimpleNamespace(**mixed)
+
+    @_blamed()
+    def _open(self, given: Model) -> Any:
+        """One teacher, checked against the student."""
+        config = load_config(given)
+        folder = Path(given.locate())
+        said = folder / "task.json"
+        if said.is_file():
+            task = read_json(said)["task"]
+            name = task if isinstance(task, str) else next(iter(task))
+            if name != self.training.task.name:
+                raise ModelError(WHERE, f"{given.label} does {name}", f"Give one that does {self.training.task.name}")
+        if folder.is_dir() and self.training.tokens is not None:
+            check_tokens(Tokens.open(folder, None, None), self.training.tokens, given.label)
+        model: Any = load_model(given, self.head, config, whole=self.head != "feature-extraction")
+        return model.eval().requires_grad_(False).to(self.training.device)
+
+    def _order(self, config: Any, given: Model) -> list[int] | None:
+        """Where the student's labels stand among the teacher's; None where they stand alike, or where there are none."""
+        student: Any = self.training.model.config
+        if self.head not in ("text-classification", "token-classification") or student.problem_type == "regression":
+            return None
+        mine, its = ([str(name) for _, name in sorted(c.id2label.items())] for c in (student, config))
+        if lone := sorted(set(mine) ^ set(its)):
+            what = f"{given.label} and the student do not know the same labels: {', '.join(lone[:5])}"
+            raise ModelError(WHERE, what, "Train the teacher on rows of the same labels")
+        order = [its.index(name) for name in mine]
+        return None if order == list(range(len(order))) else order
+
+
+def check_tokens(teacher: Tokens, student: Tokens, label: str) -> None:
+    """Refuse tokenizers that give other ids."""
+    its, mine = (tokens.tokenizer.get_vocab() for tokens in (teacher, student))
+    if its != mine:
+        what = f"{label} reads {len(its):,} tokens and the student {len(mine):,}, and they do not have the same ids"
+        raise ModelError(WHERE, what, "Make the student from its teacher: `model: {path: TEACHER, layers: 3}`")
+
+
+@_blamed()
+def fingerprint(model: Model) -> str:
+    """A hash of the weights and the configuration of a checkpoint, or its name and revision on the Hub."""
+    folder = Path(model.locate())
+    if not folder.is_dir():
+        return f"{model.path}@{model.revision}"
+    digest = hashlib.sha256()
+    for file in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

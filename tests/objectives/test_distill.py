@@ -1,0 +1,361 @@
+"""distill: what a student learns, that its teacher learns nothing, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hfrecipes import feature_store, verbs
+from hfrecipes.config import build
+from hfrecipes.errors import ModelError, RecipeError
+from hfrecipes.objectives import Training
+from hfrecipes.objectives._lesson import PROJECTION, given
+from hfrecipes.objectives._teacher import Teacher
+from hfrecipes.part import find
+from hfrecipes.recipe import Recipe
+from hfrecipes.tasks import IGNORED, UNLABELLED, Task
+from tests.conftest import Open, sentiment, write_lines
+from tests.contracts import every
+from tests.strategies.test_contract import CASES, FAMILIES, batch
+
+OPTIONS: dict[str, dict[str, Any]] = {"relations": {"heads": 2}, "top_k": {"k": 2}}
+LOSSES = every("losses")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(feature_store.WHERE, str(tmp_path / "features"))
+    return tmp_path / "features"
+
+
+def task(head: str) -> Any:
+    return Task.choose(head)
+
+
+def saved(model: Any, folder: Path, change: float = 0.0) -> Path:
+    """A teacher: the model, its weights shaken."""
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += change * torch.randn_like(weight)
+    model.save_pretrained(folder)
+    return folder
+
+
+def lesson(model: Any, family: str, head: str, teacher: Any, losses: Any, **options: Any) -> Any:
+    asked = find("objectives", "distill").choose({"distill": {"teacher": teacher, "losses": losses, **options}})
+    return asked.bind(Training(model, FAMILIES[family], task(head)))
+
+
+def named(loss: str, **options: Any) -> list[Any]:
+    return [{loss: {**OPTIONS.get(loss, {}), **options}}]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(
+    loss: str, family: str, head: str, fresh: Open, tmp_path: Path
+) -> None:
+    teacher = saved(fresh(family, head), tmp_path / "teacher")
+    model = fresh(family, head).train()
+    found, _ = lesson(model, family, head, str(teacher), named(loss), labels=0)(model, batch(head))
+    assert float(found.detach()) == pytest.approx(0, abs=2e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_the_gradient_reaches_the_student_alone(loss: str, family: str, head: str, fresh: Open, tmp_path: Path) -> None:
+    teacher = saved(fresh(family, head), tmp_path / "teacher", change=0.1)
+    before = load_file(teacher / "model.safetensors")
+    model = fresh(family, head).train()
+    taught = lesson(model, family, head, str(teacher), named(loss), labels=0)
+    found, _ = taught(model, batch(head))
+    assert float(found.detach()) > 1e-4
+    found.backward()
+    assert sum(float(weight.grad.abs().sum()) for weight in model.parameters() if weight.grad is not None) > 0
+    asked = taught.teacher.models[0]
+    assert not any(weight.requires_grad or weight.grad is not None for weight in asked.parameters())
+    kept = asked.state_dict()
+    assert all(torch.equal(kept[name], weight) for name, weight in before.items())
+    assert not asked.training
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_neither_padding_nor_the_rest_of_a_batch_changes_the_loss_of_a_row(
+    loss: str, family: str, head: str, fresh: Open, tmp_path: Path
+) -> None:
+    """The loss of a batch is the mean over its items of what they have alone, in a batch without padding."""
+    teacher = saved(fresh(family, head), tmp_path / "teacher", change=0.1)
+    model = fresh(family, head).train()
+    taught = lesson(model, family, head, str(teacher), named(loss))
+    rows = batch(head)
+    if rows["labels"].dim() == 2:
+        rows["labels"] = rows["labels"].masked_fill(rows["attention_mask"] == 0, IGNORED)
+    with torch.no_grad():
+        together = float(taught(model, rows)[0])
+        alone, items = [], []
+        for i, length in enumerate(rows["attention_mask"].sum(1).tolist()):
+            one = {n: t[i : i + 1, :length] if t.dim() == 2 else t[i : i + 1] for n, t in rows.items()}
+            alone.append(float(taught(model, one)[0]))
+            shift = 1 if head == "text-generation" else 0
+            items.append(length - shift if rows["labels"].dim() == 2 else 1)
+    assert together == pytest.approx(np.average(alone, weights=items), rel=1e-4)
+
+
+def test_rows_without_a_label_learn_from_the_teacher_alone(fresh: Open, tmp_path: Path) -> None:
+    teacher = saved(fresh("bert", "text-classification"), tmp_path / "teacher", change=0.1)
+    model = fresh("bert", "text-classification").train()
+    rows = batch("text-classification")
+    soft = lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"), labels=0)(model, rows)[0]
+    taught = lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"))
+    hard = torch.nn.functional.cross_entropy(model(**{**rows, "labels": None}).logits[:1], rows["labels"][:1])
+    some = {**rows, "labels": torch.tensor([int(rows["labels"][0]), UNLABELLED, UNLABELLED, UNLABELLED])}
+    torch.testing.assert_close(taught(model, some)[0], soft + hard / 4)
+    none = {**rows, "labels": torch.full((4,), UNLABELLED)}
+    torch.testing.assert_close(taught(model, none)[0], soft)
+
+
+def test_several_teachers_speak_as_the_mean_of_their_chances(fresh: Open, tmp_path: Path) -> None:
+    head = "text-classification"
+    folders = [saved(fresh("bert", head), tmp_path / str(i), change=0.1 * (i + 1)) for i in range(2)]
+    training = Training(fresh("bert", head), FAMILIES["bert"], task(head))
+    models = find("objectives", "distill").choose({"distill": {"teacher": [str(folder) for folder in folders]}}).teacher
+    rows = batch(head)
+    alone = [Teacher([model], training).answer(rows).logits.softmax(-1) for model in models]
+    both = Teacher(models, training).answer(rows).logits.softmax(-1)
+    torch.testing.assert_close(both, (alone[0] + alone[1]) / 2)
+    with pytest.raises(RecipeError, match="of several teachers only the answers have a mean"):
+        lesson(fresh("bert", head), "bert", head, [str(folder) for folder in folders], named("hidden_states"))
+
+
+def test_labels_are_matched_by_their_names(fresh: Open, tmp_path: Path) -> None:
+    head = "text-classification"
+    model, other = fresh("bert", head), fresh("bert", head)
+    for each, names in ((model, ("no", "yes")), (other, ("yes", "no"))):
+        each.config.id2label = dict(enumerate(names))
+        each.config.label2id = {name: i for i, name in enumerate(names)}
+    for weight in (other.classifier.weight, other.classifier.bias):
+        weight.data = weight.data.flip(0)
+    other.save_pretrained(tmp_path / "teacher")
+    found, _ = lesson(model.train(), "bert", head, str(tmp_path / "teacher"), named("soft_targets"), labels=0)(model, batch(head))
+    assert float(found.detach()) == pytest.approx(0, abs=1e-6)
+    model.config.id2label = {0: "no", 1: "perhaps"}
+    with pytest.raises(ModelError, match=r"do not know the same labels: perhaps, yes"):
+        lesson(model, "bert", head, str(tmp_path / "teacher"), named("soft_targets"))
+
+
+def test_a_wider_teacher_is_met_by_a_layer_that_is_not_kept(fresh: Open, tmp_path: Path, tiny_bert: Path) -> None:
+    from hfrecipes.models import Model, load_config, load_model
+
+    head = "text-classification"
+    teacher = saved(fresh("bert", head), tmp_path / "teacher")
+    narrow = Model(str(tiny_bert), width=16)
+    model: Any = load_model(narrow, head, load_config(narrow, {"hidden_dropout_prob": 0.0})).train()
+    names = set(model.state_dict())
+    asked = [*named("hidden_states", layers=[[1, 1], [2, 2]]), *named("embeddings"), *named("relations")]
+    taught = lesson(model, "bert", head, str(teacher), asked, labels=0)
+    found, _ = taught(model, batch(head))
+    found.backward()
+    added = {name: weight for name, weight in model.named_parameters() if name.startswith(PROJECTION)}
+    assert {name: tuple(weight.shape) for name, weight in added.items()} == {
+        "distill_0_0.weight": (32, 16), "distill_0_1.weight": (32, 16), "distill_1_0.weight": (32, 16),
+    }  # fmt: skip
+    assert all(float(weight.grad.abs().sum()) > 0 for weight in added.values())
+    taught.asked.release(model)
+    assert set(model.state_dict()) == names
+
+
+@pytest.mark.parametrize(("family", "head"), [("gpt", "text-generation"), ("t5", "text2text-generation")])
+def test_on_policy_the_student_is_compared_on_what_it_writes_itself(
+    family: str, head: str, fresh: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    teacher = saved(fresh(family, head), tmp_path / "teacher", change=0.1)
+    model = fresh(family, head).train()
+    with caplog.at_level(logging.INFO, logger="hfrecipes"):
+        taught = lesson(model, family, head, str(teacher), named("reverse_kl"), on_policy=1.0)
+    assert "what the student writes itself is new each time" in caplog.text
+    rows, seen = batch(head), []
+    ask = taught.teacher.answer
+    taught.teacher.answer = lambda read, **options: seen.append(read) or ask(read, **options)
+    torch.manual_seed(0)
+    found, _ = taught(model, rows)
+    found.backward()
+    assert model.training
+    assert torch.isfinite(found)
+    assert not torch.equal(seen[0]["labels"], rows["labels"])
+    if family == "t5":
+        assert torch.equal(seen[0]["input_ids"], rows["input_ids"])
+
+
+def test_a_row_is_begun_by_its_prompt_or_by_its_first_half() -> None:
+    ids = torch.tensor([[0, 0, 5, 6], [1, 2, 3, 4], [0, 7, 8, 9]])
+    mask = (ids != 0).long()
+    labels = torch.where(mask == 1, ids, IGNORED)
+    labels[2, 1:3] = IGNORED  # a prompt of two tokens
+    begun, real = given({"input_ids": ids, "attention_mask": mask, "labels": labels})
+    assert begun.tolist() == [[0, 5], [1, 2], [7, 8]]
+    assert real.tolist() == [[0, 1], [1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("family", "head", "options", "said"),
+    [
+        ("gpt", "text-generation", {"losses": [{"top_k": {"k": 999}}]}, r"losses.top_k.k: is 999, and there are \d+ choices"),
+        ("bert", "text-classification", {"losses": ["soft_targets", "top_k"]}, "another loss reads others"),
+        ("bert", "text-classification", {"losses": ["soft_targets"], "on_policy": 0.5}, "writes nothing"),
+        ("bert", "text-classification", {"losses": [{"hidden_states": {"layers": [[1, 3]]}}]}, "the teacher has no block 3"),
+    ],
+)
+def test_what_cannot_be_taught_is_refused(family: str, head: str, options: Any, said: str, fresh: Open, tmp_path: Path) -> None:
+    teacher = saved(fresh(family, head), tmp_path / "teacher")
+    with pytest.raises(RecipeError, match=said):
+        lesson(fresh(family, head), family, head, str(teacher), options.pop("losses"), **options)
+
+
+def test_numbers_are_compared_as_numbers(fresh: Open, tmp_path: Path) -> None:
+    from hfrecipes.tasks.sentence_similarity import SentenceSimilarity
+
+    model = fresh("bert", "text-classification")
+    teacher = saved(model, tmp_path / "teacher")
+    asked = find("objectives", "distill").choose({"distill": {"teacher": str(teacher), "losses": ["forward_kl"]}})
+    with pytest.raises(RecipeError, match=r"a number has none. Take soft_targets"):
+        asked.bind(Training(model, FAMILIES["bert"], SentenceSimilarity()))
+
+
+def test_a_teacher_that_says_no_number_is_refused(fresh: Open, tmp_path: Path) -> None:
+    teacher = saved(fresh("bert", "text-classification"), tmp_path / "teacher", change=float("nan"))
+    model = fresh("bert", "text-classification").train()
+    taught = lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"))
+    with pytest.raises(ModelError, match=r"objective\.distill\.teacher: .* is not a finite number"):
+        taught(model, batch("text-classification"))
+
+
+@pytest.fixture
+def taught(values: dict[str, Any], finished: Path) -> Any:
+    """The tiny recipe with one layer, taught by the finished run."""
+
+    def made(**distill: Any) -> Recipe:
+        model = {"path": values["model"], "layers": 1}
+        distill = {"teacher": str(finished), "losses": ["soft_targets"], **distill}
+        return build(Recipe, {**values, "model": model, "objective": {"distill": distill}, "check": ["parity"]})
+
+    return made
+
+
+def weights(run: Any) -> dict[str, torch.Tensor]:
+    return load_file(run.model / "model.safetensors")
+
+
+def test_stored_answers_teach_what_a_teacher_at_every_step_does(taught: Any, tmp_path: Path, home: Path) -> None:
+    stored, asked = verbs.fit(taught(), tmp_path / "stored"), verbs.fit(taught(cached=False), tmp_path / "asked")
+    one, two = weights(stored), weights(asked)
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+    assert not [name for name in one if "layer.1." in name], "one layer of two"
+    assert len(feature_store.sizes(home)) == 1
+
+
+def test_the_teacher_runs_once_for_all_students(taught: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    original = Teacher.answer
+
+    def counted(self: Teacher, read: Any, **options: Any) -> Any:
+        rows.append(len(read["input_ids"]))
+        return original(self, read, **options)
+
+    monkeypatch.setattr(Teacher, "answer", counted)
+    verbs.fit(taught(), tmp_path / "one")
+    assert sum(rows) == 76, "86 training rows, ten of them twice, in three epochs"
+    verbs.fit(taught(losses=[{"soft_targets": {"temperature": 4.0}}]), tmp_path / "two")
+    assert sum(rows) == 76
+
+
+def test_another_teacher_in_the_same_folder_is_asked_anew(
+    values: dict[str, Any], taught: Any, finished: Path, tmp_path: Path, home: Path
+) -> None:
+    import shutil
+
+    copy = tmp_path / "teacher"
+    shutil.copytree(finished / "model", copy)
+    first = weights(verbs.fit(taught(teacher=str(copy)), tmp_path / "run"))
+    before = {name: tensor.clone() for name, tensor in first.items()}
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(copy)
+    model.classifier.weight.data.neg_()
+    model.save_pretrained(copy)
+    again = weights(verbs.fit(taught(teacher=str(copy)), tmp_path / "run"))
+    assert len(feature_store.sizes(home)) == 2
+    assert max(float((before[name] - again[name]).abs().max()) for name in before) > 1e-3
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_student(
+    taught: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hfrecipes.trainer import RecipeTrainer
+
+    losses = [{"soft_targets": {"end_weight": 0.1}}, {"hidden_states": {"layers": [[1, 2]]}}]
+    whole = verbs.fit(taught(losses=losses), tmp_path / "whole")
+    recipe = taught(losses=losses)
+    step = RecipeTrainer.training_step
+
+    def stopped(self: Any, *given: Any, **named: Any) -> Any:
+        if self.state.global_step == 15:
+            raise KeyboardInterrupt
+        return step(self, *given, **named)
+
+    monkeypatch.setattr(RecipeTrainer, "training_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.fit(recipe, tmp_path / "cut")
+    monkeypatch.setattr(RecipeTrainer, "training_step", step)
+    resumed = verbs.fit(recipe, tmp_path / "cut")
+    one, two = weights(whole), weights(resumed)
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) == 0
+
+
+def test_texts_without_labels_are_read_where_the_teacher_answers(
+    values: dict[str, Any], taught: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dataclasses import replace
+
+    recipe = taught()
+    with caplog.at_level(logging.INFO, logger="hfrecipes"):
+        run = verbs.begin(replace(recipe, data=replace(recipe.data, labelled=10)), tmp_path / "run")
+    assert "76 rows have no label: the teacher answers for them" in caplog.text
+    from datasets import load_from_disk
+
+    labels = list(load_from_disk(str(run.data / "train"))["labels"])
+    assert sorted(labels) == [UNLABELLED] * 76 + [0] * 9 + [1] * 9
+    alone = build(Recipe, {**values, "data": {**values["data"], "labelled": 10}})
+    labels = list(load_from_disk(str(verbs.begin(alone, tmp_path / "alone").data / "train"))["labels"])
+    assert sorted(labels) == [0] * 9 + [1] * 9
+
+
+def test_a_teacher_of_another_task_or_with_other_tokens_is_refused(
+    values: dict[str, Any], taught: Any, tiny_bert: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"objective\.distill\.teacher: .* is not trained for text-classification: it has no"):
+        verbs.fit(taught(teacher=str(tiny_bert)), tmp_path / "body")
+    from tests.conftest import WORDS, make_tokenizer
+
+    folder = tmp_path / "other"
+    import shutil
+
+    shutil.copytree(tiny_bert, folder)
+    make_tokenizer(WORDS[::-1]).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"do not have the same ids. Make the student from its teacher"):
+        verbs.fit(build(Recipe, {**taught().dump(), "model": str(folder)}), tmp_path / "tokens")
+    rows = [{"tokens": row["text"].split(), "tags": ["O"] * len(row["text"].split())} for row in sentiment(24)]
+    data = write_lines(tmp_path / "tags" / "train.jsonl", rows).parent
+    tags = {**taught().dump(), "task": "token-classification", "data": str(data), "check": []}
+    with pytest.raises(ModelError, match=r"does text-classification. Give one that does token-classification"):
+        verbs.fit(build(Recipe, tags), tmp_path / "task")
+    with pytest.raises(ModelError, match=r"objective\.distill\.teacher: there is no folder runs/nowhere"):
+        verbs.fit(taught(teacher="runs/nowhere"), tmp_path / "nowhere")
