@@ -176,6 +176,21 @@ def table(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run
 
 
 @app.command()
+def retention(
+    teacher: RunFolder,
+    student: RunFolder,
+    alone: Annotated[Path | None, typer.Option(metavar="RUN", help="The same student trained without a teacher.")] = None,
+    candidate: Annotated[str, typer.Option(help="Which model: pytorch, or a graph such as cpu/int8.")] = "pytorch",
+) -> None:
+    """What a student keeps of its teacher: scores with paired intervals, parameters, MB and speed."""
+    from hfrecipes.report import markdown_table
+    from hfrecipes.retention import compare
+
+    found = compare(teacher, student, alone, candidate)
+    print("\n\n".join([markdown_table(*found.table()), *found.sentences()]))
+
+
+@app.command()
 def schema() -> None:
     """A JSON Schema of recipes, for the completion of an editor."""
     from hfrecipes.config import schema as made

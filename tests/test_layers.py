@@ -36,7 +36,7 @@ LAYERS = (
     ("recipes", "arguments", "measurement"),
     ("stages",),
     ("verbs", "plugins"),
-    ("rate_finder", "tuning", "tables"),
+    ("rate_finder", "tuning", "retention", "tables"),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

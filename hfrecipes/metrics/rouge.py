@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from hfrecipes.metrics import Metric
@@ -29,12 +30,18 @@ class Rouge(Metric):
         return self.which
 
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
-        from rouge_score.rouge_scorer import RougeScorer
-
-        scorer = RougeScorer(list(KINDS), use_stemmer=self.stemmer)
         pairs = zip(predictions, references, strict=True)
-        rows = [scorer.score_multi([*map(_lines, accepted(reference))], _lines(said)) for said, reference in pairs]
-        return {kind: float(sum(row[kind].fmeasure for row in rows) / len(rows)) for kind in dict.fromkeys((self.which, *KINDS))}
+        rows = [_figures(said, tuple(accepted(reference)), self.stemmer) for said, reference in pairs]
+        return {kind: sum(row[kind] for row in rows) / len(rows) for kind in dict.fromkeys((self.which, *KINDS))}
+
+
+@lru_cache(maxsize=100_000)
+def _figures(said: str, references: tuple[str, ...], stemmer: bool) -> dict[str, float]:
+    """The figures of one row, which an interval over rows drawn again asks for many times."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    found = RougeScorer(list(KINDS), use_stemmer=stemmer).score_multi([*map(_lines, references)], _lines(said))
+    return {kind: float(score.fmeasure) for kind, score in found.items()}
 
 
 def _lines(text: str) -> str:
