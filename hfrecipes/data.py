@@ -36,8 +36,9 @@ class Data(Checked):
     Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
     `max_samples` takes that many rows of each split at random (always the same ones). `labelled` keeps the labels of so many
     training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns from rows
-    without a label reads the others, too. `fingerprint` is written into
-    `recipe.yaml` by a run; where it stands, other rows are refused.
+    without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training rows anew,
+    once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `fingerprint` is written into `recipe.yaml` by a
+    run; where it stands, other rows are refused.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Data(Checked):
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.1
     max_samples: Annotated[int, Field(gt=0)] | None = None
     labelled: Annotated[int, Field(gt=1)] | None = None
+    teacher: str | None = None
     fingerprint: str | None = None
     columns: Mapping[str, str] = Field(default_factory=dict)
 

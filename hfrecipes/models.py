@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -81,6 +82,17 @@ class Model(Checked):
                 "model", f"there is no folder {self.path}", "Give a folder with a checkpoint, a run, or a name on the Hub"
             )
         return self.path
+
+    def fingerprint(self) -> str:
+        """A hash of the weights and the configuration of a checkpoint, or its name and revision on the Hub."""
+        folder = Path(self.locate())
+        if not folder.is_dir():
+            return f"{self.path}@{self.revision}"
+        digest = hashlib.sha256()
+        for file in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
 
 
 def _checkpoint(folder: Path) -> Path:

@@ -133,13 +133,13 @@ def finished(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def make_text_tokenizer(side: str) -> Any:
+def make_text_tokenizer(side: str, words: Sequence[str] = WORDS) -> Any:
     """A word-level tokenizer as decoders (`left`) and encoder-decoders (`right`) have one."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     first = ["<pad>", "</s>", "<unk>", "<s>"]
-    vocabulary = {word: i for i, word in enumerate([*first, *WORDS])}
+    vocabulary = {word: i for i, word in enumerate([*first, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

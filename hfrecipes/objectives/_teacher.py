@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from hfrecipes.objectives import Training
 
 WHERE = "objective.distill.teacher"
+UNLIKELY = -1e3
+"""The logit of a token that a teacher does not have."""
 
 
 @contextmanager
-def _blamed() -> Iterator[None]:
+def blamed() -> Iterator[None]:
     """Inside, what is wrong with a model is said of the teacher."""
     try:
         yield
@@ -44,11 +46,13 @@ class Teacher:
     def __init__(self, models: Sequence[Model], training: Training) -> None:
         self.training = training
         self.head = training.task.heads[training.family.architecture]
+        self.ids: list[torch.Tensor | None] = []
         self.models = [self._open(model) for model in models]
         self.orders = [self._order(model.config, given) for model, given in zip(self.models, models, strict=True)]
         self.reads = [set(inspect.signature(model.forward).parameters) for model in self.models]
         self.by_row = self.head == "text-classification"
         self.writes = training.model.can_generate()
+        self.over_tokens = self.writes or self.head == "fill-mask"
 
     def answer(self, batch: Mapping[str, Any], **options: Any) -> Any:
         """The answers to a batch, with the labels in the student's order; of several models the mean of their chances. What a
@@ -56,9 +60,13 @@ class Teacher:
         device = next(self.models[0].parameters()).device
         found = []
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self.training.bf16):
-            for model, known in zip(self.models, self.reads, strict=True):
-                inputs = {n: t.to(device) for n, t in read(model, self.training.family, batch).items() if n in known}
-                found.append(model(**inputs, **options))
+            for model, known, ids in zip(self.models, self.reads, self.ids, strict=True):
+                asked = batch if ids is None else translated(batch, ids, self.writes)
+                inputs = {n: t.to(device) for n, t in read(model, self.training.family, asked).items() if n in known}
+                outputs = model(**inputs, **options)
+                if self.over_tokens:
+                    outputs.logits = self._fitted(outputs.logits, ids)
+                found.append(outputs)
         for outputs, order in zip(found, self.orders, strict=True):
             if order is not None:
                 outputs.logits = outputs.logits[..., order]
@@ -74,7 +82,13 @@ class Teacher:
 
     def space(self, models: Sequence[Model], k: int | None) -> Space:
         """The part of the store for these answers: all of them, or the `k` likeliest."""
-        said = [self.training.task.name, str(k), str(self.training.bf16), *map(fingerprint, models), *map(str, self.orders)]
+        said = [
+            self.training.task.name,
+            str(k),
+            str(self.training.bf16),
+            *(model.fingerprint() for model in models),
+            *map(str, self.orders),
+        ]
         digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
         width = 2 * k if k else len(self.names) if len(self.names) > 1 else self.models[0].config.num_labels
         return Space(home() / digest[:32], width, "float32")
@@ -109,6 +123,14 @@ class Teacher:
             return SimpleNamespace(**{name: stored[..., i] for i, name in enumerate(self.names)})
         return SimpleNamespace(logits=stored[:, 0] if self.by_row else stored)
 
+    def _fitted(self, logits: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:
+        """The logits of the student's tokens. Embeddings often have rows that no token has: of those, models may have more or
+        less, and what the teacher does not have is unlikely."""
+        if ids is not None:
+            logits = logits[..., ids.to(logits.device)]
+        more = self.training.model.config.get_text_config().vocab_size - logits.shape[-1]
+        return torch.nn.functional.pad(logits, (0, more), value=UNLIKELY) if more > 0 else logits[..., : logits.shape[-1] + more]
+
     def _stacked(self, outputs: Any) -> torch.Tensor:
         if len(self.names) > 1:
             return torch.stack([getattr(outputs, name) for name in self.names], -1)
@@ -129,7 +151,7 @@ class Teacher:
                 mixed[name] = every.log_softmax(-1).exp().mean(0).clamp(min=1e-9).log()
         return SimpleNamespace(**mixed)
 
-    @_blamed()
+    @blamed()
     def _open(self, given: Model) -> Any:
         """One teacher, checked against the student."""
         config = load_config(given)
@@ -141,7 +163,9 @@ class Teacher:
             if name != self.training.task.name:
                 raise ModelError(WHERE, f"{given.label} does {name}", f"Give one that does {self.training.task.name}")
         if folder.is_dir() and self.training.tokens is not None:
-            check_tokens(Tokens.open(folder, None, None), self.training.tokens, given.label)
+            self.ids.append(ids_of(Tokens.open(folder, None, None), self.training.tokens, given.label))
+        else:
+            self.ids.append(None)
         model: Any = load_model(given, self.head, config, whole=self.head != "feature-extraction")
         return model.eval().requires_grad_(False).to(self.training.device)
 
@@ -158,22 +182,22 @@ class Teacher:
         return None if order == list(range(len(order))) else order
 
 
-def check_tokens(teacher: Tokens, student: Tokens, label: str) -> None:
-    """Refuse tokenizers that give other ids."""
+def translated(batch: Mapping[str, Any], ids: torch.Tensor, writes: bool) -> dict[str, Any]:
+    """A batch with the teacher's ids in the place of the student's, in what is read and in what is written."""
+    names = ("input_ids", "labels") if writes else ("input_ids",)
+    found = dict(batch)
+    for name in names:
+        found[name] = torch.where(batch[name] < 0, batch[name], ids.to(batch[name].device)[batch[name].clamp(min=0)])
+    return found
+
+
+def ids_of(teacher: Tokens, student: Tokens, label: str) -> torch.Tensor | None:
+    """The teacher's id of each of the student's tokens; None where they are the same. Raises ModelError where the teacher does
+    not know them all."""
     its, mine = (tokens.tokenizer.get_vocab() for tokens in (teacher, student))
-    if its != mine:
-        what = f"{label} reads {len(its):,} tokens and the student {len(mine):,}, and they do not have the same ids"
+    if its == mine:
+        return None
+    if unknown := sorted(set(mine) - set(its)):
+        what = f"{label} reads {len(its):,} tokens, and {len(unknown):,} of the student's {len(mine):,} are not among them"
         raise ModelError(WHERE, what, "Make the student from its teacher: `model: {path: TEACHER, layers: 3}`")
-
-
-@_blamed()
-def fingerprint(model: Model) -> str:
-    """A hash of the weights and the configuration of a checkpoint, or its name and revision on the Hub."""
-    folder = Path(model.locate())
-    if not folder.is_dir():
-        return f"{model.path}@{model.revision}"
-    digest = hashlib.sha256()
-    for file in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    return torch.tensor([its[name] for name, _ in sorted(mine.items(), key=lambda entry: entry[1])])

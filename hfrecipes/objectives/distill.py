@@ -54,9 +54,10 @@ class Distill(Objective):
         return (ENTRY,)
 
     def signature(self) -> str:
-        from hfrecipes.objectives._teacher import fingerprint
+        from hfrecipes.objectives._teacher import blamed
 
-        return " ".join(fingerprint(model) for model in self.teacher)
+        with blamed():
+            return " ".join(model.fingerprint() for model in self.teacher)
 
     def release(self, model: PreTrainedModel) -> None:
         from hfrecipes.objectives._lesson import PROJECTION

@@ -11,7 +11,8 @@ from hfrecipes import config as yaml
 from hfrecipes.data import cut, few, fingerprint, open_splits, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
-from hfrecipes.models import load_config, load_tokenizer, load_tokens, positions, save_tokenizer
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.models import Model, load_config, load_tokenizer, load_tokens, positions, save_tokenizer
 from hfrecipes.stages import log, stage
 from hfrecipes.tokenization import Texts, columns_of_texts
 from hfrecipes.tokens import PROMPT
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         recipe.data.signature(),
         yaml.dump(recipe.strategy) if recipe.strategy.extends else None,
         recipe.data.labelled is not None and recipe.objective.reads_unlabelled,
+        recipe.data.teacher and Model(recipe.data.teacher).fingerprint(),
     ],
 )
 def prepare(recipe: Recipe, run: Run) -> None:
@@ -50,7 +52,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
         train, validation = rows, take(recipe.data, splits, recipe.data.validation, roles)
     else:
         train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(learned))
-    train = concatenate_datasets([train, without_labels(recipe, rest)])
+    train = written_anew(recipe, concatenate_datasets([train, without_labels(recipe, rest)]))
     tokenizer = tokenizer_for(recipe, train)
     learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
@@ -90,6 +92,24 @@ def without_labels(recipe: Recipe, rest: Dataset) -> Dataset:
         raise RecipeError(f"{recipe.name}.data.labelled", what, "Write `max_samples`, which leaves rows out")
     log.info("%s rows have no label: the teacher answers for them", f"{len(rest):,}")
     return unlabelled(rest, recipe.task.label_column)
+
+
+def written_anew(recipe: Recipe, train: Dataset) -> Dataset:
+    """The training rows with the targets that the teacher of the data writes. Raises ModelError where it does another task."""
+    if recipe.data.teacher is None:
+        return train
+    from datasets import Dataset
+
+    task, where = recipe.task, f"{recipe.name}.data.teacher"
+    if not task.generates or task.by_likelihood:
+        raise RecipeError(where, f"{task.name} has no texts that a teacher could write", "Take `objective: distill`")
+    teacher = Predictor.open(recipe.data.teacher, "pytorch")
+    if teacher.task.name != task.name:
+        raise ModelError(where, f"{recipe.data.teacher} does {teacher.task.name}", f"Give one that does {task.name}")
+    log.info("the teacher writes the targets of %s rows", f"{len(train):,}")
+    rows = list(train)
+    answers = teacher.answer([teacher.task.row(row) for row in rows])
+    return Dataset.from_list([task.taught(row, answer) for row, answer in zip(rows, answers, strict=True)])
 
 
 def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> None:

@@ -120,6 +120,10 @@ class Task(Part, kind="tasks"):
         counted = (batch["labels"][:, 1:] if shifted else batch["labels"]).ne(IGNORED)
         return (logits[:, :-1] if shifted else logits)[counted]
 
+    def taught(self, row: Row, answer: Any) -> Row:
+        """A row to learn from with the text that a teacher wrote in the place of its own."""
+        raise NotImplementedError(f"{self.name} has no texts that a teacher could write")
+
     @abstractmethod
     def row(self, given: Any) -> Row:
         """The row that somebody who asks for an answer means: a text, a pair of texts, or a mapping."""

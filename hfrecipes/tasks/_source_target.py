@@ -104,6 +104,9 @@ class SourceTarget(Task):
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]).strip())
 
+    def taught(self, row: Row, answer: Generated) -> Row:
+        return {**row, "target": answer.text}
+
     def writing(self) -> dict[str, Any]:
         return {"max_new_tokens": self.max_target_length, **self.generation}
 

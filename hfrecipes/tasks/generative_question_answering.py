@@ -13,7 +13,7 @@ from hfrecipes.metrics.squad import Squad
 from hfrecipes.part import value
 from hfrecipes.tasks import Features, Row
 from hfrecipes.tasks._question import COLUMNS, question_and_context
-from hfrecipes.tasks._source_target import PLACE, SourceTarget
+from hfrecipes.tasks._source_target import PLACE, Generated, SourceTarget
 
 if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
@@ -47,6 +47,9 @@ class GenerativeQuestionAnswering(SourceTarget):
     def frame(self, row: Row) -> str:
         before, after = self.template.replace(CONTEXT, PLACE).split(QUESTION)
         return f"{before}{row['question'].replace(PLACE, '')}{after}"
+
+    def taught(self, row: Row, answer: Generated) -> Row:
+        return {**row, "answers": {"text": [answer.text], "answer_start": [-1]}}
 
     def row(self, given: Any) -> Row:
         return question_and_context(given)

@@ -20,6 +20,7 @@ from hfrecipes.objectives._teacher import Teacher
 from hfrecipes.part import find
 from hfrecipes.recipe import Recipe
 from hfrecipes.tasks import IGNORED, UNLABELLED, Task
+from hfrecipes.tokens import Tokens
 from tests.conftest import Open, sentiment, write_lines
 from tests.contracts import every
 from tests.strategies.test_contract import CASES, FAMILIES, batch
@@ -204,6 +205,49 @@ def test_a_row_is_begun_by_its_prompt_or_by_its_first_half() -> None:
     assert real.tolist() == [[0, 1], [1, 1], [1, 1]]
 
 
+@pytest.mark.parametrize(("family", "head"), [("bert", "text-classification"), ("gpt", "text-generation")])
+def test_tokens_with_other_ids_are_read_by_their_names(
+    family: str, head: str, fresh: Open, tiny_bert: Path, tiny_gpt: Path, tmp_path: Path
+) -> None:
+    """A student with fewer tokens in another order is told what the teacher says of the same tokens."""
+    from tests.conftest import WORDS, make_text_tokenizer, make_tokenizer
+
+    teacher = saved(fresh(family, head), tmp_path / "teacher", change=0.1)
+    make = make_tokenizer if family == "bert" else lambda words: make_text_tokenizer("left", words)
+    make(WORDS).save_pretrained(teacher)
+    words = WORDS[::-2]
+    make(words).save_pretrained(tmp_path / "student")
+    tokens = Tokens.open(tmp_path / "student", None, None)
+    model = fresh(family, head)
+    model.resize_token_embeddings(len(tokens.tokenizer.get_vocab()))
+    asked = find("objectives", "distill").choose({"distill": {"teacher": str(teacher)}}).teacher
+    told = Teacher(asked, Training(model, FAMILIES[family], task(head), tokens))
+    its = Tokens.open(teacher, None, None).tokenizer
+    text = " ".join([words[0], words[5], words[3]])
+    mine, wanted = (torch.tensor([t.encode(text).ids]) for t in (tokens.tokenizer, its))
+    assert not torch.equal(mine, wanted)
+    mask = torch.ones_like(mine)
+    said = told.answer({"input_ids": mine, "attention_mask": mask, "labels": mine}).logits
+    logits = told.models[0](input_ids=wanted, attention_mask=mask).logits
+    if family == "gpt":
+        names = sorted(tokens.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        logits = logits[..., [its.token_to_id(name) for name, _ in names]]
+    torch.testing.assert_close(said, logits)
+
+
+@pytest.mark.parametrize("more", [-2, 3])
+def test_rows_of_embeddings_that_no_token_has_may_differ_in_number(more: int, fresh: Open, tmp_path: Path) -> None:
+    other = fresh("gpt", "text-generation")
+    other.resize_token_embeddings(other.config.vocab_size + more)
+    teacher = saved(other, tmp_path / "teacher")
+    model = fresh("gpt", "text-generation").train()
+    found, _ = lesson(model, "gpt", "text-generation", str(teacher), named("reverse_kl"), labels=0)(
+        model, batch("text-generation")
+    )
+    found.backward()
+    assert torch.isfinite(found)
+
+
 @pytest.mark.parametrize(
     ("family", "head", "options", "said"),
     [
@@ -349,8 +393,10 @@ def test_a_teacher_of_another_task_or_with_other_tokens_is_refused(
     import shutil
 
     shutil.copytree(tiny_bert, folder)
-    make_tokenizer(WORDS[::-1]).save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"do not have the same ids. Make the student from its teacher"):
+    make_tokenizer([*WORDS[1:], "entirely"]).save_pretrained(folder)
+    with pytest.raises(
+        ModelError, match=r"reads 31 tokens, and 1 of the student's 31 are not among them\. Make the student from"
+    ):
         verbs.fit(build(Recipe, {**taught().dump(), "model": str(folder)}), tmp_path / "tokens")
     rows = [{"tokens": row["text"].split(), "tags": ["O"] * len(row["text"].split())} for row in sentiment(24)]
     data = write_lines(tmp_path / "tags" / "train.jsonl", rows).parent
