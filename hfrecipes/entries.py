@@ -83,13 +83,13 @@ def collated(collate: Collate, names: Sequence[str], left: bool) -> Collate:
 
 
 def padded(rows: Sequence[np.ndarray], left: bool = False) -> torch.Tensor:
-    """Rows of the store as one tensor of shape (rows, longest row, units), zeros behind each (or before it): bf16 where they have
-    16 bits, else fp32."""
+    """Rows of the store as one tensor of shape (rows, longest row, units), zeros behind each (or before it); what numpy has as
+    unsigned numbers of 16 bits is bf16."""
     width = max(map(len, rows))
     out = np.zeros((len(rows), width, rows[0].shape[1]), dtype=rows[0].dtype)
     for line, row in zip(out, rows, strict=True):
         line[slice(width - len(row), None) if left else slice(0, len(row))] = row
-    return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16) if out.itemsize == 2 else torch.from_numpy(out)
+    return torch.from_numpy(out.view(np.int16)).view(torch.bfloat16) if out.dtype == np.uint16 else torch.from_numpy(out)
 
 
 def numbers(states: torch.Tensor, bf16: bool) -> np.ndarray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hfrecipes import Predictor, Recipe, Report, fit
 from hfrecipes.config import build
@@ -55,6 +57,18 @@ def test_a_strategy_of_ones_own(here: Path, values: dict[str, Any]) -> None:
     trained = {name for group in listed for name in group["parameters"]}
     assert any("LayerNorm" in name for name in trained)
     assert not any("query" in name for name in trained)
+
+
+def test_a_loss_of_ones_own(here: Path, values: dict[str, Any], finished: Path) -> None:
+    losses = [{"examples/own_loss.py": {"least": 0.6}}]
+    distill = {"teacher": str(finished), "labels": 0.0, "losses": losses}
+    recipe = build(Recipe, {**values, "objective": {"distill": distill}, "data": {**values["data"], "labelled": 4}})
+    [loss] = recipe.objective.losses  # type: ignore[attr-defined]
+    assert (loss.name, loss.least) == ("examples/own_loss.py", 0.6)
+    sure = torch.tensor([[3.0, 0.0], [0.1, 0.0]])
+    missed = loss(torch.tensor([[0.0, 0.0], [0.0, 9.0]]), sure, torch.ones(2, 1))
+    torch.testing.assert_close(missed, torch.tensor([math.log(2), 0.0]))
+    assert Report.load(fit(recipe, "run").path).scores["accuracy"] > 0.9
 
 
 def test_a_trainer_of_ones_own(here: Path, tiny_bert: Path) -> None:

@@ -19,7 +19,8 @@ from hfrecipes.entries import bring
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import shape, stacks
 from hfrecipes.objectives._answers import counts, read, shifts
-from hfrecipes.objectives._teacher import Teacher
+from hfrecipes.objectives._quantized import Quantized
+from hfrecipes.objectives._teacher import ENTRY, STATES, Teacher
 from hfrecipes.objectives._views import View, Watched, masks
 from hfrecipes.tasks import IGNORED, UNLABELLED
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from hfrecipes.objectives.distill import Distill
 
 log = logging.getLogger("hfrecipes")
-ENTRY = "teacher"
-"""The entry of a row and of a batch that holds the teacher's answer."""
 PROJECTION = "distill_"
 """What the names of layers begin with that turn the student's states into the teacher's; they learn along and are not kept."""
 
@@ -56,29 +55,32 @@ class Lesson:
         self.teacher = Teacher(asked.teacher, training)
         self.k = self._check()
         self._watch()
+        self.quantized = Quantized(self.model) if asked.quantized else None
         self.progress = Progress()
         training.callbacks.append(self.progress)
         if reason := self._reason():
             log.info("the teacher answers at every step: %s", reason)
         elif training.rows is not None:
-            space = self.teacher.space(asked.teacher, self.k)
-            compute = lambda rows, _: self.teacher.compute(rows, self.k)  # noqa: E731
-            training.rows.stored |= bring(training.rows, {ENTRY: space}, compute, self.teacher.columns())
+            spaces = self.teacher.spaces(asked.teacher, self.k, self.its.stored if self.its else [])
+            compute = lambda rows, names: self.teacher.compute(rows, names, self.k, self.its)  # noqa: E731
+            training.rows.stored |= bring(training.rows, spaces, compute, self.teacher.columns())
 
     def __call__(self, model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-        told = batch.get(ENTRY)
-        batch = {name: tensor for name, tensor in batch.items() if name != ENTRY}
+        told = {name: batch[name] for name in (ENTRY, STATES) if name in batch}
+        batch = {name: tensor for name, tensor in batch.items() if name not in told}
+        if self.quantized:
+            self.quantized.read(batch)
         if not model.training:
             return self.task.loss(model, batch)
         own = self.asked.on_policy > 0 and float(torch.rand(())) < self.asked.on_policy
         if own:
             batch = self._written(batch)
+            if self.quantized:
+                self.quantized.read(batch)
         with self.mine.view() if self.mine else nullcontext(View()) as seen:
             hard, outputs = self._student(model, batch)
             seen.answered(outputs)
-        with self.its.view() if self.its else nullcontext(View()) as shown:
-            said = self._said(batch, told)
-            shown.answered(said)
+        said, shown = self._told(told) if told else self._said(batch)
         terms = [self._term(loss, i, batch, (outputs, seen), (said, shown)) for i, loss in enumerate(self.asked.losses)]
         total: Tensor = self.asked.weigh(terms, 0.0 if own else hard, self.progress.share)
         return total, outputs
@@ -93,12 +95,17 @@ class Lesson:
         wanted = labels[labels != IGNORED]
         return cross_entropy(items, wanted, ignore_index=UNLABELLED, reduction="sum") / len(wanted), outputs
 
-    def _said(self, batch: Mapping[str, Any], told: Tensor | None) -> Any:
-        """What the teacher said, or says now; with `top_k` the likeliest choices."""
-        if told is None:
+    def _said(self, batch: Mapping[str, Any]) -> tuple[Any, View]:
+        """What the teacher says now; with `top_k` the likeliest choices."""
+        with self.its.view() if self.its else nullcontext(View()) as shown:
             said = self.teacher.answer(batch, **(self.its.options if self.its else {}))
-            return said if self.k is None else SimpleNamespace(logits=self.teacher.likeliest(said, self.k))
-        return self.teacher.restored(told.to(batch["input_ids"].device))
+            shown.answered(said)
+        return said if self.k is None else SimpleNamespace(logits=self.teacher.likeliest(said, self.k)), shown
+
+    def _told(self, stored: Mapping[str, Tensor]) -> tuple[Any, View]:
+        """What the teacher said."""
+        shown = View.parted(stored[STATES], self.its.stored) if self.its else View()
+        return self.teacher.restored(stored[ENTRY]), shown
 
     def _term(self, loss: Loss, number: int, batch: Mapping[str, Any], mine: tuple[Any, View], its: tuple[Any, View]) -> Tensor:
         """One loss over a batch: the mean over its items; what is compared by row counts for all items of the row."""
@@ -126,6 +133,12 @@ class Lesson:
                 raise RecipeError(f"{where}.losses.{loss.name}", "compares chances, and a number has none", "Take soft_targets")
         if self.asked.on_policy and not self.writes:
             raise RecipeError(f"{where}.on_policy", f"a model for {self.task.name} writes nothing", "Leave it out")
+        if self.asked.quantized and not all(weight.requires_grad for weight in self.model.parameters()):
+            raise RecipeError(f"{where}.quantized", "rounds what does not learn, too", "Take `strategy: full`, or leave it out")
+        inside = {str(loss.reads) for loss in self.asked.losses} - {"answers", "top_k", "states", "embeddings"}
+        if self.asked.cached == "states" and (inside or self.family.architecture == "encoder-decoder"):
+            what = f"keeps no {min(inside)}" if inside else "keeps states of one stack, and there are two"
+            raise RecipeError(f"{where}.cached", what, "Write `cached: false`: the teacher answers at every step")
         if len(self.asked.teacher) > 1 and any(loss.reads not in ("answers", "top_k") for loss in self.asked.losses):
             raise RecipeError(f"{where}.losses", "of several teachers only the answers have a mean", "Name one teacher")
         wanted = {loss.likeliest for loss in self.asked.losses if loss.reads in ("answers", "top_k")}
@@ -163,8 +176,8 @@ class Lesson:
             return "`cached: false`"
         if self.asked.on_policy:
             return "what the student writes itself is new each time"
-        if self.mine:
-            return "more than its answers is compared"
+        if self.mine and self.asked.cached != "states":
+            return "more than its answers is compared (`cached: states` stores states, too)"
         if not self.task.reads_as_encoded:
             return f"{self.task.name} changes its rows at every step"
         return "answers over a whole vocabulary are large, take top_k" if self.writes and self.k is None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,17 @@ from hfrecipes.feature_store import Space, home
 from hfrecipes.folder import read_json
 from hfrecipes.models import Model, load_config, load_model
 from hfrecipes.objectives._answers import read
+from hfrecipes.objectives._views import View, Watched
 from hfrecipes.tokens import Tokens
 
 if TYPE_CHECKING:
     from hfrecipes.objectives import Training
 
 WHERE = "objective.distill.teacher"
+ENTRY, STATES = "teacher", "teacher_states"
+"""The entries of a row and of a batch that hold the teacher's answer, and the states behind its blocks."""
+MOST = 65504.0
+"""The largest number of 16 bits."""
 UNLIKELY = -1e3
 """The logit of a token that a teacher does not have."""
 
@@ -80,36 +85,49 @@ class Teacher:
         """The outputs that an answer is made of."""
         return ("logits",) if self.writes else self.training.task.outputs
 
-    def space(self, models: Sequence[Model], k: int | None) -> Space:
-        """The part of the store for these answers: all of them, or the `k` likeliest."""
+    def spaces(self, models: Sequence[Model], k: int | None, states: Sequence[int]) -> dict[str, Space]:
+        """The parts of the store for these answers (all, or the `k` likeliest) and for the states behind these blocks."""
+        answers = 2 * k if k else len(self.names) if len(self.names) > 1 else self.models[0].config.num_labels
         said = [
             self.training.task.name,
-            str(k),
             str(self.training.bf16),
             *(model.fingerprint() for model in models),
             *map(str, self.orders),
         ]
-        digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
-        width = 2 * k if k else len(self.names) if len(self.names) > 1 else self.models[0].config.num_labels
-        return Space(home() / digest[:32], width, "float32")
+
+        def space(kept: str, width: int, dtype: str) -> Space:
+            digest = hashlib.sha256("\n".join([*said, kept]).encode()).hexdigest()
+            return Space(home() / digest[:32], width, dtype)
+
+        found = {ENTRY: space(str(k), answers, "float32")}
+        if states:
+            units = self.models[0].config.get_text_config().hidden_size
+            found[STATES] = space(f"states {states}", units * len(states), "float16")
+        return found
 
     def columns(self) -> tuple[str, ...]:
         """What tells rows apart: a decoder beside an encoder reads the labels."""
         return (*READ, "labels") if self.writes and self.training.family.architecture == "encoder-decoder" else READ
 
-    def compute(self, rows: Sequence[Any], k: int | None) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """The position of a row and what is stored of the answer to it, in one pass over the rows sorted by length."""
+    def compute(
+        self, rows: Sequence[Any], names: Sequence[str], k: int | None, watched: Watched | None
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """The position of a row and what is stored of it under each of the names, in one pass over the rows sorted by length."""
         assert self.training.collate is not None
         longer = self.columns() != READ
         lengths = [len(row["labels" if longer else "input_ids"]) for row in rows]
         left = self.training.family.architecture == "decoder"
         with tqdm(total=len(rows), desc="answers of the teacher", disable=None, leave=False) as bar:
             for chosen in budgeted([len(row["input_ids"]) for row in rows]):
-                outputs = self.answer(self.training.collate([rows[i] for i in chosen]))
-                found = numbers(self.likeliest(outputs, k) if k else self._stacked(outputs), False)
+                with watched.view() if watched else nullcontext(View()) as seen:
+                    outputs = self.answer(self.training.collate([rows[i] for i in chosen]))
+                found = {ENTRY: numbers(self.likeliest(outputs, k) if k else self._stacked(outputs), False)}
+                if watched and STATES in names:
+                    found[STATES] = seen.joined(watched.stored).clamp(-MOST, MOST).half().cpu().numpy()
                 for line, i in enumerate(chosen):
-                    here = slice(0, 1) if self.by_row else slice(-lengths[i], None) if left else slice(0, lengths[i])
-                    yield i, [found[line, here]]
+                    tokens = slice(-lengths[i], None) if left else slice(0, lengths[i])
+                    here = {ENTRY: slice(0, 1) if self.by_row else tokens, STATES: tokens}
+                    yield i, [found[name][line, here[name]] for name in names]
                 bar.update(len(chosen))
 
     def likeliest(self, outputs: Any, k: int) -> torch.Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from hfrecipes.family import blocks, projections, stacks
 
@@ -29,6 +31,16 @@ class View:
         for name in ("encoder_attentions", "decoder_attentions", "attentions"):
             self.attentions += getattr(outputs, name, None) or ()
 
+    def joined(self, blocks: Sequence[int]) -> Tensor:
+        """The states behind these blocks, and what entered the first for 0, side by side: (rows, tokens, units of all)."""
+        return torch.cat([self.embeddings if block == 0 else self.states[block] for block in blocks], -1)
+
+    @classmethod
+    def parted(cls, states: Tensor, blocks: Sequence[int]) -> View:
+        """The view of which these are the `joined` states."""
+        found = dict(zip(blocks, states.chunk(len(blocks), -1), strict=True))
+        return cls(found.get(0), {block: part for block, part in found.items() if block})
+
     def of(self, reads: str, block: int) -> Any:
         """What a loss reads of a block."""
         if reads == "embeddings":
@@ -43,6 +55,7 @@ class Watched:
         self.blocks: list[Module] = [model.get_submodule(name) for name in blocks(model)]
         self.stacks = stacks(model)
         self.reads, self.numbers = reads, sorted(numbers)
+        self.stored = [*([0] if "embeddings" in reads else []), *(self.numbers if "states" in reads else [])]
         self.options = {"output_attentions": True} if "attentions" in reads else {}
         if self.options:
             model.set_attn_implementation("eager")  # the others do not say where they look

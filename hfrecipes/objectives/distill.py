@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -29,16 +29,19 @@ class Distill(Objective):
     the mean over all items, of which those without a label have no such loss. In evaluation it is the task's own loss alone.
 
     The teacher runs once: its answers are stored for every text, and later epochs, runs and other students read them
-    (`cached: false` asks it at every step). It must run at every step where more than its answers is compared, where they are
-    over a whole vocabulary (take `top_k`), or where the task changes rows at every step. `on_policy` is the share of steps in
+    (`cached: false` asks it at every step). It must run at every step where more than its answers is compared (`cached: states`
+    stores hidden states and embeddings too, with 16 bits: some kilobytes a token), where they are over a whole vocabulary (take
+    `top_k`), or where the task changes rows at every step. `on_policy` is the share of steps in
     which the student is compared on what it writes itself, without labels (GKD, Agarwal et al. 2024, arXiv:2306.13649).
+    `quantized` rounds the student's weights and their inputs to 8 bits in training, as the int8 graph that is exported will.
     """
 
     teacher: SeveralModels
     losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = Field(default_factory=lambda: (Loss.choose("soft_targets"),))
     labels: Annotated[float, Field(ge=0)] = 1.0
-    cached: bool = True
+    cached: Literal[True, False, "states"] = True
     on_policy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    quantized: bool = False
 
     reads_unlabelled: ClassVar[bool] = True
 
@@ -49,9 +52,9 @@ class Distill(Objective):
 
     @property
     def entries(self) -> Sequence[str]:
-        from hfrecipes.objectives._lesson import ENTRY
+        from hfrecipes.objectives._teacher import ENTRY, STATES
 
-        return (ENTRY,)
+        return (ENTRY, STATES)
 
     def signature(self) -> str:
         from hfrecipes.objectives._teacher import blamed
@@ -60,8 +63,10 @@ class Distill(Objective):
             return " ".join(model.fingerprint() for model in self.teacher)
 
     def release(self, model: PreTrainedModel) -> None:
+        from hfrecipes.objectives import _quantized
         from hfrecipes.objectives._lesson import PROJECTION
 
+        _quantized.release(model)
         for name, _ in list(model.named_children()):
             if name.startswith(PROJECTION):
                 delattr(model, name)

@@ -253,6 +253,8 @@ def test_rows_of_embeddings_that_no_token_has_may_differ_in_number(more: int, fr
     [
         ("gpt", "text-generation", {"losses": [{"top_k": {"k": 999}}]}, r"losses.top_k.k: is 999, and there are \d+ choices"),
         ("bert", "text-classification", {"losses": ["soft_targets", "top_k"]}, "another loss reads others"),
+        ("bert", "text-classification", {"losses": ["attentions"], "cached": "states"}, "cached: keeps no attentions"),
+        ("t5", "text-classification", {"losses": ["hidden_states"], "cached": "states"}, "of one stack, and there are two"),
         ("bert", "text-classification", {"losses": ["soft_targets"], "on_policy": 0.5}, "writes nothing"),
         ("bert", "text-classification", {"losses": [{"hidden_states": {"layers": [[1, 3]]}}]}, "the teacher has no block 3"),
     ],
@@ -304,6 +306,16 @@ def test_stored_answers_teach_what_a_teacher_at_every_step_does(taught: Any, tmp
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
     assert not [name for name in one if "layer.1." in name], "one layer of two"
     assert len(feature_store.sizes(home)) == 1
+
+
+def test_stored_states_teach_what_those_of_a_teacher_at_every_step_do(taught: Any, tmp_path: Path, home: Path) -> None:
+    losses = ["soft_targets", {"hidden_states": {"layers": [[1, 2]]}}, "embeddings"]
+    stored = verbs.fit(taught(losses=losses, cached="states"), tmp_path / "stored")
+    assert len(feature_store.sizes(home)) == 2
+    asked = verbs.fit(taught(losses=losses), tmp_path / "asked")
+    one, two = weights(stored), weights(asked)
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 5e-3, "they have 11 bits"
+    assert not [name for name in one if name.startswith(PROJECTION)]
 
 
 def test_the_teacher_runs_once_for_all_students(taught: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
