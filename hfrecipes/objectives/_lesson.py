@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
@@ -35,9 +35,14 @@ PROJECTION = "distill_"
 
 
 class Progress(TrainerCallback):
-    """The share of the training that is done."""
+    """The share of the training that is done, and what happens before it."""
 
-    share = 0.0
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self.begin, self.share = begin, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer."""
+        self.begin()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer."""
@@ -56,14 +61,20 @@ class Lesson:
         self.k = self._check()
         self._watch()
         self.quantized = Quantized(self.model) if asked.quantized else None
-        self.progress = Progress()
+        self.progress = Progress(self._bring)
         training.callbacks.append(self.progress)
+
+    def _bring(self) -> None:
+        """Bring the teacher's answers to each row, where they can be stored; then it is not needed any more."""
         if reason := self._reason():
             log.info("the teacher answers at every step: %s", reason)
-        elif training.rows is not None:
-            spaces = self.teacher.spaces(asked.teacher, self.k, self.its.stored if self.its else [])
+        elif (rows := self.training.rows) is not None:
+            spaces = self.teacher.spaces(self.asked.teacher, self.k, self.its.stored if self.its else [])
             compute = lambda rows, names: self.teacher.compute(rows, names, self.k, self.its)  # noqa: E731
-            training.rows.stored |= bring(training.rows, spaces, compute, self.teacher.columns())
+            rows.stored |= bring(rows, spaces, compute, self.teacher.columns())
+            self.teacher.models.clear()
+            if self.its:
+                self.its.blocks.clear()
 
     def __call__(self, model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
         told = {name: batch[name] for name in (ENTRY, STATES) if name in batch}

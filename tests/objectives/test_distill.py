@@ -179,8 +179,9 @@ def test_on_policy_the_student_is_compared_on_what_it_writes_itself(
 ) -> None:
     teacher = saved(fresh(family, head), tmp_path / "teacher", change=0.1)
     model = fresh(family, head).train()
+    taught = lesson(model, family, head, str(teacher), named("reverse_kl"), on_policy=1.0)
     with caplog.at_level(logging.INFO, logger="hfrecipes"):
-        taught = lesson(model, family, head, str(teacher), named("reverse_kl"), on_policy=1.0)
+        taught.progress.begin()
     assert "what the student writes itself is new each time" in caplog.text
     rows, seen = batch(head), []
     ask = taught.teacher.answer
