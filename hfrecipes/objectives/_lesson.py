@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from hfrecipes.entries import bring
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import shape, stacks
 from hfrecipes.objectives._answers import counts, read, shifts
+from hfrecipes.objectives._on_policy import written
 from hfrecipes.objectives._quantized import Quantized
 from hfrecipes.objectives._teacher import ENTRY, STATES, Teacher
 from hfrecipes.objectives._views import View, Watched, masks
@@ -85,7 +85,7 @@ class Lesson:
             return self.task.loss(model, batch)
         own = self.asked.on_policy > 0 and float(torch.rand(())) < self.asked.on_policy
         if own:
-            batch = self._written(batch)
+            batch = written(self.model, self.family, batch)
             if self.quantized:
                 self.quantized.read(batch)
         with self.mine.view() if self.mine else nullcontext(View()) as seen:
@@ -192,48 +192,3 @@ class Lesson:
         if not self.task.reads_as_encoded:
             return f"{self.task.name} changes its rows at every step"
         return "answers over a whole vocabulary are large, take top_k" if self.writes and self.k is None else ""
-
-    def _written(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch with what the student writes itself in the place of its texts: behind what is given of each row, or, with a
-        decoder beside an encoder, to each source."""
-        model, labels = self.model, batch["labels"]
-        pad = model.config.pad_token_id or 0
-        write = partial(model.generate, do_sample=True, use_cache=True, pad_token_id=pad)
-        model.eval()
-        try:
-            if self.family.architecture == "encoder-decoder":
-                ids = write(batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=labels.shape[1])[:, 1:]
-                kept = _before_the_end(ids, model.generation_config.eos_token_id)
-                return {**batch, "labels": ids.masked_fill(kept == 0, IGNORED)}
-            begun, mask = given(batch)
-            room = max(1, labels.shape[1] - begun.shape[1])
-            ids = write(begun, attention_mask=mask, max_new_tokens=room)
-        finally:
-            model.train()
-        new = ids[:, begun.shape[1] :]
-        kept = torch.cat([mask, _before_the_end(new, model.generation_config.eos_token_id)], 1)
-        written = torch.cat([torch.full_like(begun, IGNORED), new], 1).masked_fill(kept == 0, IGNORED)
-        places = (kept.cumsum(1) - 1).clamp(min=0)
-        return {"input_ids": ids, "attention_mask": kept, "position_ids": places, "labels": written}
-
-
-def given(batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """The tokens that each row of a decoder's batch begins with, padded on the left, and their mask: those without a label, or
-    the first half of a row that has labels throughout."""
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    lengths = mask.sum(1)
-    asked = (mask.bool() & batch["labels"].eq(IGNORED)).sum(1)
-    counts = torch.where(asked > 0, asked, (lengths + 1) // 2)
-    width = int(counts.max())
-    places = torch.arange(width, device=ids.device) - (width - counts)[:, None]
-    found = ids.gather(1, (places + ids.shape[1] - lengths[:, None]).clamp(0, ids.shape[1] - 1))
-    real = (places >= 0).long()
-    return found * real, real
-
-
-def _before_the_end(ids: Tensor, ends: Any) -> Tensor:
-    """1 for tokens up to the first that ends a text, 0 behind it."""
-    if ends is None:
-        return torch.ones_like(ids)
-    ended = torch.isin(ids, torch.as_tensor(ends, device=ids.device)).long()
-    return (ended.cumsum(1) - ended == 0).long()

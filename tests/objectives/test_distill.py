@@ -15,7 +15,8 @@ from hfrecipes import feature_store, verbs
 from hfrecipes.config import build
 from hfrecipes.errors import ModelError, RecipeError
 from hfrecipes.objectives import Training
-from hfrecipes.objectives._lesson import PROJECTION, given
+from hfrecipes.objectives._lesson import PROJECTION
+from hfrecipes.objectives._on_policy import given
 from hfrecipes.objectives._teacher import Teacher
 from hfrecipes.part import find
 from hfrecipes.recipe import Recipe
