@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes.errors import RunError
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.measurement import WRITTEN
+from hfrecipes.report import Report
 
 if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
@@ -37,8 +38,9 @@ class Side:
 @dataclass(frozen=True)
 class Retention:
     """Scores by `figure` over the same `rows`, in the order of the runs: teacher, student, and a student without a teacher where
-    there is one. `kept` is the student's share of the teacher's score and `gain` what it has over the other student; the
-    intervals hold 95 of 100 values over rows drawn again, the same ones for all models (paired bootstrap, Koehn 2004)."""
+    there is one. `kept` is the student's share of the teacher's score (of a figure of which less is better, the teacher's share
+    of the student's) and `gain` by how much it is better than the other student; the intervals hold 95 of 100 values over rows
+    drawn again, the same ones for all models (paired bootstrap, Koehn 2004)."""
 
     figure: str
     candidate: str
@@ -74,7 +76,7 @@ class Retention:
             low, high = self.gain_interval
             clear = "which excludes zero" if low > 0 or high < 0 else "which holds zero"
             found.append(
-                f"Over the same student without a teacher it has {self.gain:+.4f} "
+                f"Over the same student without a teacher it gains {self.gain:+.4f} "
                 f"(95 % interval {low:+.4f} … {high:+.4f}, {clear})."
             )
         return found
@@ -101,6 +103,7 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
     said = [entry["predictions"]["served"] for entry in answered]
     scores, drawn = _drawn(metric, said, references)
     speeds = _speeds(opened, rows)
+    kept, gain = directions(metric)
     sides = [
         Side(run.path.name, score, _parameters(run), entry["facts"]["mb"], *speed, _training_seconds(run))
         for run, score, entry, speed in zip(runs, scores, answered, speeds, strict=True)
@@ -110,10 +113,10 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
         candidate,
         len(rows),
         sides,
-        scores[1] / scores[0],
-        _interval([draw[1] / draw[0] for draw in drawn]),
-        scores[1] - scores[2] if alone else None,
-        _interval([draw[1] - draw[2] for draw in drawn]) if alone else None,
+        kept(scores),
+        _interval(list(map(kept, drawn))),
+        gain(scores) if alone else None,
+        _interval(list(map(gain, drawn))) if alone else None,
     )
     write_json(runs[1].path / "retention.json", asdict(found))
     return found
@@ -137,6 +140,13 @@ def _metric(run: Run, config: Any) -> Metric:
     if metric.wants != "label":
         raise RunError(str(run.path), f"{metric.figure} reads more than answers", "Name another metric first in `evaluate:`")
     return metric
+
+
+def directions(metric: Metric) -> tuple[Callable[[Sequence[float]], float], Callable[[Sequence[float]], float]]:
+    """What of scores (teacher, student, alone) is the share that is kept, and what the gain; more is better of both."""
+    if metric.lower_is_better:
+        return lambda scores: scores[0] / scores[1], lambda scores: scores[2] - scores[1]
+    return lambda scores: scores[1] / scores[0], lambda scores: scores[1] - scores[2]
 
 
 def _drawn(metric: Metric, said: Sequence[Sequence[Any]], references: Sequence[Any]) -> tuple[list[float], list[list[float]]]:
@@ -200,4 +210,4 @@ def _parameters(run: Run) -> int:
 
 
 def _training_seconds(run: Run) -> float:
-    return float(read_json(run.report_file)["seconds"]["train"]) if run.report_file.is_file() else 0.0
+    return float(Report.load(run.path).values["seconds"]["train"])

@@ -14,7 +14,8 @@ from hfrecipes import retention
 from hfrecipes.cli import app
 from hfrecipes.errors import RunError
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.retention import compare
+from hfrecipes.retention import compare, directions
+from tests.contracts import make
 
 Graded = Callable[[str, float], Path]
 
@@ -61,6 +62,13 @@ def test_the_same_rows_are_drawn_for_all_models(graded: Graded) -> None:
     found = compare(graded("teacher", 1.0), graded("student", 0.5), graded("alone", 0.5))
     assert found.gain_interval == (0.0, 0.0)
     assert "which holds zero" in found.sentences()[1]
+
+
+@pytest.mark.parametrize(("name", "scores"), [("accuracy", (0.8, 0.4, 0.2)), ("perplexity", (10.0, 20.0, 40.0))])
+def test_more_is_better_whatever_the_figure(name: str, scores: tuple[float, float, float]) -> None:
+    kept, gain = directions(make("metrics", name))
+    assert kept(scores) == 0.5
+    assert gain(scores) > 0
 
 
 def test_a_report_is_left_with_the_student(graded: Graded, finished: Path) -> None:

@@ -51,8 +51,8 @@ class Teacher:
     def __init__(self, models: Sequence[Model], training: Training) -> None:
         self.training = training
         self.head = training.task.heads[training.family.architecture]
-        self.ids: list[torch.Tensor | None] = []
         self.models = [self._open(model) for model in models]
+        self.ids = [self._ids(model) for model in models]
         self.orders = [self._order(model.config, given) for model, given in zip(self.models, models, strict=True)]
         self.reads = [set(inspect.signature(model.forward).parameters) for model in self.models]
         self.by_row = self.head == "text-classification"
@@ -75,9 +75,8 @@ class Teacher:
         for outputs, order in zip(found, self.orders, strict=True):
             if order is not None:
                 outputs.logits = outputs.logits[..., order]
-        for name in self.names:
-            if not bool(torch.isfinite(getattr(found[0], name)).all()):
-                raise ModelError(WHERE, f"{self.training.task.name}: an answer is not a finite number", "Train the teacher anew")
+        if not all(bool(torch.isfinite(getattr(outputs, name)).all()) for outputs in found for name in self.names):
+            raise ModelError(WHERE, f"{self.training.task.name}: an answer is not a finite number", "Train the teacher anew")
         return found[0] if len(found) == 1 else self._mean(found)
 
     @property
@@ -93,6 +92,7 @@ class Teacher:
             str(self.training.bf16),
             *(model.fingerprint() for model in models),
             *map(str, self.orders),
+            *("" if ids is None else hashlib.sha256(ids.numpy().tobytes()).hexdigest() for ids in self.ids),
         ]
 
         def space(kept: str, width: int, dtype: str) -> Space:
@@ -180,12 +180,13 @@ class Teacher:
             name = task if isinstance(task, str) else next(iter(task))
             if name != self.training.task.name:
                 raise ModelError(WHERE, f"{given.label} does {name}", f"Give one that does {self.training.task.name}")
-        if folder.is_dir() and self.training.tokens is not None:
-            self.ids.append(ids_of(Tokens.open(folder, None, None), self.training.tokens, given.label))
-        else:
-            self.ids.append(None)
         model: Any = load_model(given, self.head, config, whole=self.head != "feature-extraction")
         return model.eval().requires_grad_(False).to(self.training.device)
+
+    def _ids(self, given: Model) -> torch.Tensor | None:
+        """The teacher's id of each of the student's tokens; None where they are the same, or one of both is not at hand."""
+        folder, tokens = Path(given.locate()), self.training.tokens
+        return ids_of(Tokens.open(folder, None, None), tokens, given.label) if tokens is not None and folder.is_dir() else None
 
     def _order(self, config: Any, given: Model) -> list[int] | None:
         """Where the student's labels stand among the teacher's; None where they stand alike, or where there are none."""

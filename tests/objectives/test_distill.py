@@ -17,7 +17,7 @@ from hfrecipes.errors import ModelError, RecipeError
 from hfrecipes.objectives import Training
 from hfrecipes.objectives._lesson import PROJECTION
 from hfrecipes.objectives._on_policy import given
-from hfrecipes.objectives._teacher import Teacher
+from hfrecipes.objectives._teacher import ENTRY, Teacher
 from hfrecipes.part import find
 from hfrecipes.recipe import Recipe
 from hfrecipes.tasks import IGNORED, UNLABELLED, Task
@@ -228,6 +228,9 @@ def test_tokens_with_other_ids_are_read_by_their_names(
     text = " ".join([words[0], words[5], words[3]])
     mine, wanted = (torch.tensor([t.encode(text).ids]) for t in (tokens.tokenizer, its))
     assert not torch.equal(mine, wanted)
+    same = Teacher(asked, Training(fresh(family, head), FAMILIES[family], task(head), Tokens.open(teacher, None, None)))
+    folders = [found.spaces(asked, 2, [])[ENTRY].folder for found in (told, same)]
+    assert folders[0] != folders[1], "the same ids are other tokens"
     mask = torch.ones_like(mine)
     said = told.answer({"input_ids": mine, "attention_mask": mask, "labels": mine}).logits
     logits = told.models[0](input_ids=wanted, attention_mask=mask).logits
@@ -283,6 +286,9 @@ def test_a_teacher_that_says_no_number_is_refused(fresh: Open, tmp_path: Path) -
     taught = lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"))
     with pytest.raises(ModelError, match=r"objective\.distill\.teacher: .* is not a finite number"):
         taught(model, batch("text-classification"))
+    both = [str(saved(fresh("bert", "text-classification"), tmp_path / "sound")), str(teacher)]
+    with pytest.raises(ModelError, match="is not a finite number"):
+        lesson(model, "bert", "text-classification", both, named("soft_targets"))(model, batch("text-classification"))
 
 
 @pytest.fixture
