@@ -200,9 +200,7 @@ def cut(rows: Dataset, size: float, seed: int, by: str | None) -> tuple[Dataset,
     if len(rows) < 2:
         raise DataError("data", "one row is too few to cut a validation split off", "Give more rows or a validation split")
     generator = np.random.default_rng(seed)
-    groups: dict[str, list[int]] = {}
-    for index, key in enumerate(map(str, rows[by]) if by else [""] * len(rows)):
-        groups.setdefault(key, []).append(index)
+    groups = _groups(rows, by)
     held: list[int] = []
     debt = 0.0
     for key in sorted(groups):
@@ -220,12 +218,18 @@ def few(rows: Dataset, count: int, seed: int, by: str | None) -> tuple[Dataset, 
     """`count` rows (of each value of the column `by` where one is named) that are drawn at random, and all others."""
     import numpy as np
 
-    groups: dict[str, list[int]] = {}
-    for index, key in enumerate(map(str, rows[by]) if by else [""] * len(rows)):
-        groups.setdefault(key, []).append(index)
+    groups = _groups(rows, by)
     generator = np.random.default_rng(seed)
     kept = sorted(int(i) for key in sorted(groups) for i in generator.permutation(groups[key])[:count])
     return rows.select(kept), rows.select(sorted(set(range(len(rows))) - set(kept)))
+
+
+def _groups(rows: Dataset, by: str | None) -> dict[str, list[int]]:
+    """The positions of rows with each value of the column `by`, or all of them."""
+    groups: dict[str, list[int]] = {}
+    for index, key in enumerate(map(str, rows[by]) if by else [""] * len(rows)):
+        groups.setdefault(key, []).append(index)
+    return groups
 
 
 def unlabelled(rows: Dataset, column: str) -> Dataset:

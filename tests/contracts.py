@@ -12,6 +12,8 @@ from hfrecipes.part import find, names
 
 ON_GPU = ("qlora",)
 """Strategies that need one."""
+REFUSED = {("bias_only", "t5"): "has no biases"} | {("frozen_encoder", name): "no encoder beside" for name in ("bert", "gpt")}
+"""Strategies that a family cannot have, and what is said then."""
 IN_FRONT = ("prompt",)
 """Strategies that change what is read; they have tests of their own."""
 

@@ -31,6 +31,11 @@ class Loss(Part, kind="losses"):
     of_numbers: ClassVar[bool] = False
     """Whether it compares predicted numbers (regression), too."""
 
+    @property
+    def inside(self) -> bool:
+        """Whether it compares what happens inside of models, not their answers."""
+        return self.reads not in ("answers", "top_k")
+
     def at(self, share: float) -> float:
         """The weight after this share of the training."""
         return self.weight + share * ((self.weight if self.end_weight is None else self.end_weight) - self.weight)

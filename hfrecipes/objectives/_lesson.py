@@ -120,7 +120,7 @@ class Lesson:
 
     def _term(self, loss: Loss, number: int, batch: Mapping[str, Any], mine: tuple[Any, View], its: tuple[Any, View]) -> Tensor:
         """One loss over a batch: the mean over its items; what is compared by row counts for all items of the row."""
-        if loss.reads in ("answers", "top_k"):
+        if not loss.inside:
             a, b = (self.task.items(side[0], batch, self.model.config, self.shifted) for side in (mine, its))
             each = loss(a, b, batch["attention_mask"])
             return each.reshape(len(each), -1).mean(-1).sum() / max(1, len(each))
@@ -140,19 +140,19 @@ class Lesson:
         config = self.model.config
         number = self.task.outputs == ("last_hidden_state",) or config.problem_type == "regression"
         for loss in self.asked.losses:
-            if loss.reads in ("answers", "top_k") and number and not loss.of_numbers:
+            if number and not loss.inside and not loss.of_numbers:
                 raise RecipeError(f"{where}.losses.{loss.name}", "compares chances, and a number has none", "Take soft_targets")
         if self.asked.on_policy and not self.writes:
             raise RecipeError(f"{where}.on_policy", f"a model for {self.task.name} writes nothing", "Leave it out")
         if self.asked.quantized and not all(weight.requires_grad for weight in self.model.parameters()):
             raise RecipeError(f"{where}.quantized", "rounds what does not learn, too", "Take `strategy: full`, or leave it out")
-        inside = {str(loss.reads) for loss in self.asked.losses} - {"answers", "top_k", "states", "embeddings"}
-        if self.asked.cached == "states" and (inside or self.family.architecture == "encoder-decoder"):
-            what = f"keeps no {min(inside)}" if inside else "keeps states of one stack, and there are two"
+        lost = {str(loss.reads) for loss in self.asked.losses if loss.inside} - {"states", "embeddings"}
+        if self.asked.cached == "states" and (lost or self.family.architecture == "encoder-decoder"):
+            what = f"keeps no {min(lost)}" if lost else "keeps states of one stack, and there are two"
             raise RecipeError(f"{where}.cached", what, "Write `cached: false`: the teacher answers at every step")
-        if len(self.asked.teacher) > 1 and any(loss.reads not in ("answers", "top_k") for loss in self.asked.losses):
+        if len(self.asked.teacher) > 1 and any(loss.inside for loss in self.asked.losses):
             raise RecipeError(f"{where}.losses", "of several teachers only the answers have a mean", "Name one teacher")
-        wanted = {loss.likeliest for loss in self.asked.losses if loss.reads in ("answers", "top_k")}
+        wanted = {loss.likeliest for loss in self.asked.losses if not loss.inside}
         if len(wanted) > 1:
             what = "top_k keeps the teacher's likeliest choices, and another loss reads others"
             raise RecipeError(f"{where}.losses", what, "Write one of them")
@@ -166,7 +166,7 @@ class Lesson:
         teacher = self.teacher.models[0]
         self.stacks = stacks(self.model)
         self.pairs = [loss.pairs(self.stacks, stacks(teacher)) for loss in self.asked.losses]
-        reads = {str(loss.reads) for loss in self.asked.losses} - {"answers", "top_k"}
+        reads = {str(loss.reads) for loss in self.asked.losses if loss.inside}
         self.mine = self.its = None
         if not reads:
             return

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hfrecipes.family import blocks, projections, stacks
+from hfrecipes.family import blocks, projections
+from hfrecipes.tasks import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,6 @@ class Watched:
 
     def __init__(self, model: Any, reads: set[str], numbers: set[int]) -> None:
         self.blocks: list[Module] = [model.get_submodule(name) for name in blocks(model)]
-        self.stacks = stacks(model)
         self.reads, self.numbers = reads, sorted(numbers)
         self.stored = [*([0] if "embeddings" in reads else []), *(self.numbers if "states" in reads else [])]
         self.options = {"output_attentions": True} if "attentions" in reads else {}
@@ -105,7 +105,7 @@ def masks(batch: Any, sizes: list[int], number: int, writes: bool) -> Tensor:
     """Which tokens count in the block of this number, of shape (rows, tokens): those of the input, or of the text that a decoder
     beside an encoder writes."""
     if writes and len(sizes) == 2 and number > sizes[0]:
-        mask: Tensor = batch["labels"].ne(-100).long()
+        mask: Tensor = batch["labels"].ne(IGNORED).long()
         return mask
     found: Tensor = batch["attention_mask"]
     return found

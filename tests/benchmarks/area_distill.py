@@ -9,12 +9,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.area_strategies import Found, goal, train
+from tests.benchmarks.area_strategies import SEEDS, Found, goal, rounds
 from tests.benchmarks.goals import Goal
 
-ROUNDS = 5
 ROWS = 384
-SEEDS = (0, 1)
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 
 
@@ -22,8 +20,8 @@ def measure() -> list[Goal]:
     """Three and ten epochs, teacher and student together."""
     with tempfile.TemporaryDirectory() as folder:
         teacher = make_teacher(Path(folder) / "teacher", ROWS)
-        few = rounds(teacher, epochs=3, sides=("ours", "plain", "tuned"))
-        many = rounds(teacher, epochs=10, sides=("ours", "plain"))
+        few = rounds("full", 3, ("ours", "plain", "tuned"), ROWS, teacher=str(teacher))
+        many = rounds("full", 10, ("ours", "plain"), ROWS, teacher=str(teacher))
     apart = statistics.mean(e["loss"] for e in few["ours"]) - statistics.mean(e["loss"] for e in few["plain"])
     noise = spread(few)
     return [
@@ -59,20 +57,9 @@ def make_teacher(folder: Path, count: int) -> Path:
     return folder
 
 
-def rounds(teacher: Path, epochs: int, sides: tuple[str, ...]) -> Found:
-    """What every side took in each round, each with a feature store of its own."""
-    found: Found = {side: [] for side in sides}
-    for number in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            for side in sides:
-                spec = {"strategy": "full", "epochs": epochs, "rows": ROWS, "seed": SEEDS[number % len(SEEDS)]}
-                found[side].append(train(side, {**spec, "teacher": str(teacher)}, Path(folder)))
-    return found
-
-
 def spread(found: Found) -> float:
     """How far apart the losses of two seeds are, of the side where they are farther."""
-    by_seed = [[entry["loss"] for entry in entries[:2]] for entries in (found["ours"], found["plain"])]
+    by_seed = [[entry["loss"] for entry in entries[: len(SEEDS)]] for entries in (found["ours"], found["plain"])]
     return max(abs(one - two) for one, two in by_seed)
 
 

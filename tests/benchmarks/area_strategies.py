@@ -69,13 +69,14 @@ def stage(found: Found, epoch: int) -> Found:
     return {side: [{"cpu_s": entry["epochs_s"][epoch]} for entry in entries] for side, entries in found.items()}
 
 
-def rounds(strategy: Any, epochs: int, sides: tuple[str, ...]) -> Found:
-    """What every side took in each round; `again` is ours with the store that the round's `ours` has filled."""
+def rounds(strategy: Any, epochs: int, sides: tuple[str, ...], rows: int = ROWS, **more: Any) -> Found:
+    """What every side took in each round; `again` is ours with the store that the round's `ours` has filled, and `more` what the
+    trainings are told beside."""
     found: Found = {side: [] for side in sides}
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             for side in sides:
-                spec = {"strategy": strategy, "epochs": epochs, "rows": ROWS, "seed": SEEDS[number % len(SEEDS)]}
+                spec = {"strategy": strategy, "epochs": epochs, "rows": rows, "seed": SEEDS[number % len(SEEDS)], **more}
                 found[side].append(train(side, spec, Path(folder)))
     return found
 

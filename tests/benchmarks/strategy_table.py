@@ -21,8 +21,7 @@ from typing import Any
 from hfrecipes.part import names
 from hfrecipes.report import markdown_table
 from tests.benchmarks.processes import ONE_THREAD, answer
-from tests.contracts import ON_GPU
-from tests.strategies.test_contract import REFUSED
+from tests.contracts import ON_GPU, REFUSED
 
 PER_CLASS, EPOCHS, BATCH, RATE = 10, 10, 32, 3e-4
 SEEDS = (0, 1)

@@ -14,7 +14,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family, depths
 from hfrecipes.part import find
 from tests.conftest import Open
-from tests.contracts import make, strategies
+from tests.contracts import REFUSED, make, strategies
 
 FAMILIES = {"bert": Family("bert", "encoder"), "gpt": Family("gpt", "decoder"), "t5": Family("t5", "encoder-decoder")}
 HEADS = {
@@ -23,8 +23,6 @@ HEADS = {
     "t5": ("text-classification", "text2text-generation"),
 }
 CASES = [(family, head) for family in FAMILIES for head in HEADS[family]]
-REFUSED = {("bias_only", "t5"): "has no biases"} | {("frozen_encoder", name): "no encoder beside" for name in ("bert", "gpt")}
-"""Strategies that a family cannot have, and what is said then."""
 ADAPTERS = [name for name in strategies() if "keep_adapter" in {f.name for f in fields(find("strategies", name))}]
 
 
