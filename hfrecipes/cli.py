@@ -177,8 +177,10 @@ def table(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run
 
 @app.command()
 def retention(
-    teacher: RunFolder,
-    student: RunFolder,
+    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="The teacher's run folder.")],
+    student: Annotated[
+        Path, typer.Argument(metavar="STUDENT", help="The student's run folder; retention.json is written there.")
+    ],
     alone: Annotated[Path | None, typer.Option(metavar="RUN", help="The same student trained without a teacher.")] = None,
     candidate: Annotated[str, typer.Option(help="Which model: pytorch, or a graph such as cpu/int8.")] = "pytorch",
 ) -> None:
