@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hfrecipes import __version__
-from hfrecipes.cli import KINDS, main
+from hfrecipes.cli import main
+from hfrecipes.cli.on_machine import KINDS
 from hfrecipes.config import parse
 from hfrecipes.errors import CheckFailed, HfRecipesError, UserError
 from hfrecipes.part import names

@@ -1,0 +1,38 @@
+"""What commands are given on the command line: recipes with changes, run folders; and how a verb ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="The run folder; runs/NAME of the recipe where it is not given.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def load(path: Path, overrides: Sequence[str] | None) -> Recipe:
+    """The recipe in a file, with the changes."""
+    from hfrecipes.recipe import Recipe
+
+    return Recipe.load(path, overrides or ())
+
+
+def finish(work: Any, folder: Path) -> None:
+    """Do the work of a verb, and print its table also when a check refuses."""
+    from hfrecipes.errors import CheckFailed
+    from hfrecipes.report import Report
+    from hfrecipes.tables import print_report
+
+    try:
+        found = work()
+    except CheckFailed:
+        print_report(Report.load(folder))
+        raise
+    print_report(found)

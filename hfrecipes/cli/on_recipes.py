@@ -1,0 +1,68 @@
+"""Commands on a recipe: run it or a part of it, search its values, show it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hfrecipes.cli.given import Out, Overrides, RecipeFile, finish, load
+
+
+def run(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+    """Fit and ship: from the data to a checked bundle."""
+    from hfrecipes import verbs
+
+    loaded = load(recipe, overrides)
+    folder = out or Path("runs") / recipe.stem
+    finish(lambda: verbs.run(loaded, folder), folder)
+
+
+def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+    """Train and evaluate."""
+    from hfrecipes import verbs
+    from hfrecipes.report import Report
+
+    folder = out or Path("runs") / recipe.stem
+    finish(lambda: Report.load(verbs.fit(load(recipe, overrides), folder).path), folder)
+
+
+def lr_find(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    steps: Annotated[int, typer.Option(min=10, help="Steps of the sweep.")] = 100,
+) -> None:
+    """Try growing learning rates in a short training, and suggest one (Smith's range test)."""
+    from hfrecipes.rate_finder import find_rate
+
+    folder = out or Path("runs") / f"{recipe.stem}_lr_find"
+    found = find_rate(load(recipe, overrides), folder, steps)
+    print(f"train.learning_rate={found.suggestion:.1e}\n{folder / 'lr_find.png'}")
+
+
+def tune(
+    recipe: RecipeFile,
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="The values that may be drawn, by key.")],
+    overrides: Overrides = None,
+    out: Out = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an earlier call counted.")] = 20,
+) -> None:
+    """Search the values of a recipe that do best on the validation split (needs optuna)."""
+    from hfrecipes import tuning
+
+    folder = out or Path("runs") / f"{recipe.stem}_tune"
+    found = tuning.tune(recipe, space, folder, trials, overrides or ())
+    print(f"{found.figure} {found.score:.4f} after {found.trials} trials, with")
+    print(shlex.join(f"{key}={json.dumps(entry)}" for key, entry in found.values.items()))
+    print(folder / "best.yaml")
+
+
+def show(recipe: RecipeFile, overrides: Overrides = None) -> None:
+    """The recipe as it is understood, with the overrides."""
+    from hfrecipes.config import to_yaml
+
+    print(to_yaml(load(recipe, overrides).dump()), end="")
