@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hfrecipes import auto_classes
+
 if TYPE_CHECKING:
     from hfrecipes.data import Data
     from hfrecipes.folder import Run
@@ -57,6 +59,9 @@ __all__ = [
     "run",
     "ship",
 ]
+
+
+auto_classes.register()
 
 
 def __getattr__(name: str) -> Any:

@@ -90,7 +90,7 @@ def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> Trainin
         "seed": recipe.seed,
         **recipe.train,
     }
-    if values["save_strategy"] == values["eval_strategy"] != "no":
+    if values["save_strategy"] == values["eval_strategy"] != "no" and not recipe.strategy.last_is_best:
         best = {"load_best_model_at_end": True, "metric_for_best_model": metric, "greater_is_better": not lower}
         values = {**best, **values}
     fixed: dict[str, Any] = {

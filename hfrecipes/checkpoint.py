@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hfrecipes.config import dump
 from hfrecipes.errors import ModelError
+from hfrecipes.family import auto_class
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.heads import model_class
 from hfrecipes.models import load_tokens
 from hfrecipes.tasks import Task
 
@@ -34,12 +34,8 @@ def save_trained(folder: Path, model: PreTrainedModel, tokenizer: Path, task: Ta
 
 def load_trained(folder: Path) -> PreTrainedModel:
     """The saved model in fp32."""
-    from transformers import AutoConfig
-
-    head = read_json(folder / "task.json")["head"]
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    kind = model_class(head, config)
-    return kind.from_pretrained(folder, config=config, use_safetensors=True, dtype="float32", trust_remote_code=False)  # type: ignore[no-any-return]
+    kind = auto_class(read_json(folder / "task.json")["head"])
+    return kind.from_pretrained(folder, use_safetensors=True, dtype="float32", trust_remote_code=False)  # type: ignore[no-any-return]
 
 
 def copy_reader(source: Path, folder: Path) -> None:

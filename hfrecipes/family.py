@@ -67,6 +67,91 @@ def projections(block: Module) -> list[Module]:
     raise LookupError(f"no queries, keys and values are known in {type(block).__name__}")
 
 
+def linear_layers(model: Module) -> list[str]:
+    """The names of all linear layers inside the blocks."""
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    inside = tuple(f"{name}." for name in blocks(model))
+    return [n for n, module in model.named_modules() if isinstance(module, (Linear, Conv1D)) and n.startswith(inside)]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The layers of one attention: what makes its queries, keys and values (one layer thrice where it makes all), what reads the
+    heads, and the module that computes between them."""
+
+    holder: Any
+    queries: Any
+    keys: Any
+    values: Any
+    out: Any
+    head_size: int
+
+    @property
+    def shared(self) -> int:
+        """How many heads of queries share one of keys."""
+        wide, narrow = (layer.weight.numel() for layer in (self.queries, self.keys))
+        return int(wide // narrow)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """The layers of one feed-forward: those that widen, which share their units, and the one that reads these."""
+
+    inner: tuple[Any, ...]
+    out: Any
+
+
+ATTENDING = (
+    ("self", "query", "key", "value", "output.dense"),
+    ("", "q_lin", "k_lin", "v_lin", "out_lin"),
+    ("", "q_proj", "k_proj", "v_proj", "o_proj"),
+    ("", "q", "k", "v", "o"),
+    ("", "c_attn", "c_attn", "c_attn", "c_proj"),
+)
+"""What models call, inside an attention, the module that computes, its layers, and the one that reads the heads."""
+WIDENING = (
+    (("intermediate.dense",), "output.dense"),
+    (("lin1",), "lin2"),
+    (("gate_proj", "up_proj"), "down_proj"),
+    (("wi_0", "wi_1"), "wo"),
+    (("wi",), "wo"),
+    (("c_fc",), "c_proj"),
+)
+"""What models call the layers of a feed-forward that widen, and the one behind them."""
+HEAD_SIZES = ("attention_head_size", "head_dim", "key_value_proj_dim")
+"""What attentions call the units of a head."""
+
+
+def attentions(block: Module) -> list[Attention]:
+    """The attentions of a block, as far as their layers have known names; a decoder's that reads an encoder comes last."""
+    found = []
+    for module in block.modules():
+        for holder, *layers, out in ATTENDING:
+            inside = dict(module.named_modules())
+            names = [f"{holder}.{layer}".lstrip(".") for layer in layers]
+            if {*names, out} <= set(inside):
+                own = inside[holder]
+                units = next(int(vars(own)[name]) for name in HEAD_SIZES if name in vars(own))
+                queries, keys, values = (inside[name] for name in names)
+                found.append(Attention(own, queries, keys, values, inside[out], units))
+                break
+    return found
+
+
+def feed_forwards(block: Module) -> list[FeedForward]:
+    """The feed-forwards of a block, as far as their layers have known names."""
+    found = []
+    for module in block.modules():
+        inside = dict(module.named_modules())
+        for inner, out in WIDENING:
+            if {*inner, out} <= set(inside):
+                found.append(FeedForward(tuple(inside[name] for name in inner), inside[out]))
+                break
+    return found
+
+
 def depths(model: Module) -> dict[str, int]:
     """For each parameter how far from the input it is: 0 before the first block (the embeddings, and a head that is tied to
     them), then the number of its block from 1, and one more than the blocks behind the last of them (the head)."""

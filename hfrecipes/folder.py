@@ -4,6 +4,7 @@ runs/banking77/
   recipe.yaml       the resolved recipe; run it again and get this
   data/             the rows of each split, as the task reads them, and facts.json
   checkpoints/      the Trainer's, while it trains
+  trained/          the checkpoint before it was compressed, where it is
   model/            the checkpoint: safetensors, config, tokenizer, task.json, scores.json
   answers/          what each candidate answered on the test split
   bundles/cpu/ …    one for each target: onnx/…, manifest.json
@@ -51,6 +52,10 @@ class Run:
     @property
     def model(self) -> Path:
         return self.path / "model"
+
+    @property
+    def trained(self) -> Path:
+        return self.path / "trained"
 
     @property
     def answers(self) -> Path:

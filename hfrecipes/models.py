@@ -13,8 +13,8 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.errors import ModelError
-from hfrecipes.family import Family
-from hfrecipes.heads import model_class
+from hfrecipes.family import Family, auto_class
+from hfrecipes.heads import ENTRY
 from hfrecipes.part import Checked, value
 from hfrecipes.shrinking import keep_layers, narrow
 from hfrecipes.tokens import PROMPT, Tokens
@@ -111,6 +111,8 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     """The configuration of a checkpoint with the recipe's own entries and `updates` on top."""
     from transformers import AutoConfig
 
+    from hfrecipes.reshaping import as_reshaped
+
     with _explained(model):
         if model.new:
             config = AutoConfig.for_model(model.new)
@@ -123,9 +125,11 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     if "id2label" in entries:  # JSON has no numbers for keys
         entries["id2label"] = {int(key): name for key, name in entries["id2label"].items()}
     if model.new:
-        return AutoConfig.for_model(model.new, **entries)
+        config = AutoConfig.for_model(model.new, **entries)
     for key, entry in entries.items():
         setattr(config, key, entry)
+    if ENTRY in config.to_dict():
+        config = as_reshaped(config)
     if model.width is not None:
         narrow(config, model.width)
     return config
@@ -166,12 +170,12 @@ def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = 
     """The model in fp32 with the head that a task needs (one of optimum's task names). A head that the checkpoint lacks, or has
     in another shape, starts anew, or is refused where the model has to be there as a `whole`."""
     if model.new or model.width is not None:
-        made: PreTrainedModel = model_class(head, config).from_config(config, dtype="float32")
+        made: PreTrainedModel = auto_class(head).from_config(config, dtype="float32")
         if model.layers is not None:
             keep_layers(made, model.layers)
         return made
     with _explained(model):
-        made, loading = model_class(head, config).from_pretrained(
+        made, loading = auto_class(head).from_pretrained(
             model.locate(),
             config=config,
             revision=model.revision or "main",

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hfrecipes import config
 from hfrecipes.checks import Check
+from hfrecipes.compressors import Compressor
 from hfrecipes.data import Data
 from hfrecipes.family import Family
 from hfrecipes.fast_path import SETTINGS, Setting
@@ -33,7 +34,8 @@ class Recipe(Part, kind="recipes"):
     `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `head` stands in for
     the last layer of a model that classifies. `train` goes to
     `transformers.TrainingArguments` under its own names; without `optimizer` its `optim`
-    decides, and without `schedule` its `lr_scheduler_type`. An empty `evaluate` means the
+    decides, and without `schedule` its `lr_scheduler_type`. `compress` makes the trained
+    model smaller, step by step. An empty `evaluate` means the
     task's usual metrics. With `batch_tokens` a
     micro-batch takes rows of like length until they have about so many tokens, padding included, not so many rows. After
     `early_stopping` evaluations without a better first metric the training ends. `fast_path`
@@ -54,6 +56,7 @@ class Recipe(Part, kind="recipes"):
     schedule: Schedule | None = None
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)
+    compress: tuple[Compressor, ...] = ()
     evaluate: tuple[Metric, ...] = ()
     fast_path: tuple[Setting, ...] = SETTINGS
     batch_tokens: Annotated[int, Field(gt=0)] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,31 @@ def comparison(found: Sequence[Report]) -> tuple[list[str], list[list[str]]]:
         costs = [f"{last.mb:.1f}", f"{last.p50_ms:.2f}", f"{report.values['seconds']['train'] / 60:.1f}"]
         rows.append([*places, figure, *("-" if entry is None else f"{entry:.4f}" for entry in first), *reached, *costs])
     return header, rows
+
+
+def compression(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The table of what each step of a compression made of the model, as texts."""
+    header = ["step", "parameters", "in blocks", "zeros in blocks", "MB", "MB zipped", "ms of a batch"]
+    rows = []
+    for step in found["steps"]:
+        share = step["zeros"] / step["in_blocks"]
+        counts = [f"{step['parameters']:,}", f"{step['in_blocks']:,}", f"{share:.1%}"]
+        rows.append([step["name"], *counts, *(f"{step[key]:.1f}" for key in ("mb", "zipped_mb", "ms"))])
+    return header, rows
+
+
+def sentences(found: Mapping[str, Any]) -> list[str]:
+    """What zeros gave, where a compression made many: how much the file shrinks, and whether anything got faster."""
+    if not found["zeros"]:
+        return []
+    first, last = found["steps"][0], found["steps"][-1]
+    ratio = first["ms"] / last["ms"]
+    same = first["parameters"] == last["parameters"]
+    speed = f"A batch takes 1/{ratio:.2f} of the time" if ratio > 1.1 else "The zeros give no speed here"
+    zipped = f"zipped, the weights are 1/{first['zipped_mb'] / last['zipped_mb']:.2f} of what they were"
+    rows = [[name, f"{share:.1%}"] for name, share in found["zeros"].items()]
+    told = f"{speed} ({first['ms']:.1f} ms before, {last['ms']:.1f} ms now); {zipped}."
+    return [told if same else f"{told} Weights were removed, too.", markdown_table(["matrix", "zeros"], rows)]
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:

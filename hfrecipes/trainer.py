@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 
 class RecipeTrainer(Trainer):
-    """`Trainer` with a loss function of ours, and a schedule where one is given.
+    """`Trainer` with a loss function of ours, a schedule where one is given, and masks of the weights that were zero when the
+    training began.
 
     The loss function gives the mean over one micro-batch. The Trainer counts the labelled items of all micro-batches of a
     step, on all processes; weighing each micro-batch by its share makes the gradient the same however a step is cut up
     (transformers#47688: with the model's own mean a step of 4 micro-batches has 4 times the gradient).
     """
 
-    def __init__(self, loss_fn: LossFn, schedule: Schedule | None = None, **options: Any) -> None:
+    def __init__(
+        self, loss_fn: LossFn, schedule: Schedule | None = None, zeros: Mapping[str, Tensor] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.loss_fn, self.schedule = loss_fn, schedule
+        self.loss_fn, self.schedule, self.zeros = loss_fn, schedule, zeros or {}
         self.model_accepts_loss_kwargs = True
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:

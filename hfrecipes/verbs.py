@@ -30,6 +30,7 @@ def begin(recipe: Recipe, out: str | Path) -> Run:
 
 def fit(recipe: Recipe, out: str | Path) -> Run:
     """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.stages.compress import compress
     from hfrecipes.stages.evaluate import evaluate
     from hfrecipes.stages.prepare import resolve
     from hfrecipes.stages.report import report
@@ -38,6 +39,8 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     run = begin(recipe, out)
     distributed.on_main(lambda: resolve(recipe, run))
     train(recipe, run)
+    if recipe.compress:
+        compress(recipe, run)
     evaluate(recipe, run)
     report(recipe, run)
     return run

@@ -25,6 +25,7 @@ KINDS = (
     "schedules",
     "objectives",
     "losses",
+    "compressors",
     "metrics",
     "targets",
     "checks",

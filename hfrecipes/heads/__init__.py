@@ -1,21 +1,19 @@
 """Head: what stands in for the last linear layer of a model that classifies texts or tokens.
 
-The head is an entry of the model's configuration, so a checkpoint brings it along; `model_class` builds the model with it. Plain
-`from_pretrained` knows nothing of it: open such a checkpoint with `Predictor`, or with `hfrecipes.checkpoint.load_trained`.
+The head is an entry of the model's configuration, so a checkpoint brings it along, and `reshaping.py` builds the model with it.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.family import auto_class
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
     from torch.nn import Module
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 ENTRY = "classifier_head"
 """The entry of a configuration that holds a head, as in YAML."""
@@ -32,33 +30,6 @@ class Head(Part, kind="heads"):
     @abstractmethod
     def build(self, width: int, labels: int) -> Module:
         """The layers from vectors (…, `width`) to logits (…, `labels`)."""
-
-
-def model_class(task: str, config: PreTrainedConfig) -> Any:
-    """The class that loads or makes a model for one of optimum's task names: the Auto class, or a model's own with another
-    head where the configuration names one."""
-    auto = auto_class(task)
-    entry = getattr(config, ENTRY, None)
-    if entry is None:
-        return auto
-    head: Head = Head.choose(entry)
-    kind: Any = auto._model_mapping[type(config)]
-
-    class WithHead(kind):
-        """A model of transformers with another head."""
-
-        def __init__(self, config: Any, *given: Any, **named: Any) -> None:
-            super().__init__(config, *given, **named)
-            name = last_layer(self)
-            self.set_submodule(name, head.build(self.get_submodule(name).in_features, config.num_labels))
-
-        @classmethod
-        def from_config(cls, config: Any, **named: Any) -> Any:
-            return cls._from_config(config, **named)
-
-    WithHead.__name__ = WithHead.__qualname__ = kind.__name__
-    WithHead.__module__ = kind.__module__
-    return WithHead
 
 
 def last_layer(model: PreTrainedModel) -> str:

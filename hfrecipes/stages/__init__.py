@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hfrecipes")
 Work = Callable[["Recipe", Run], None]
+OfRecipe = Sequence[str] | Callable[["Recipe"], Sequence[str]]
+"""Names, or those that depend on the recipe."""
 
 
 def stage(
     *,
     blocks: Sequence[str],
-    after: Sequence[str] = (),
-    outputs: Sequence[str],
+    after: OfRecipe = (),
+    outputs: OfRecipe,
     everywhere: bool = False,
     source: Callable[[Recipe], Any] | None = None,
 ) -> Callable[[Work], Work]:
@@ -44,7 +46,7 @@ def stage(
         name = work.__name__
 
         def perform(recipe: Recipe, run: Run) -> None:
-            key = distributed.on_main(lambda: _key(name, recipe, run, blocks, after, source))
+            key = distributed.on_main(lambda: _key(name, recipe, run, blocks, _of(after, recipe), source))
             if distributed.on_main(lambda: _is_done(name, run, key)):
                 log.info("%s: nothing has changed, skipped", name)
                 return
@@ -62,7 +64,7 @@ def stage(
                 if before:
                     write_text(record, before)
                 raise
-            distributed.on_main(lambda: _record(name, run, key, outputs, time.time() - started))
+            distributed.on_main(lambda: _record(name, run, key, _of(outputs, recipe), time.time() - started))
 
         perform.__name__, perform.__doc__ = name, work.__doc__
         return perform
@@ -70,10 +72,19 @@ def stage(
     return wrap
 
 
+def trained(recipe: Recipe) -> str:
+    """The stage behind which the checkpoint is there."""
+    return "compress" if recipe.compress else "train"
+
+
 def seconds(run: Run) -> dict[str, float]:
     """The seconds that each finished stage took."""
     records = [(path.stem, read_json(path)) for path in (run.path / "stages").glob("*.json") if path.stem != "identity"]
     return {name: record["seconds"] for name, record in sorted(records, key=lambda item: float(item[1]["finished"]))}
+
+
+def _of(names: OfRecipe, recipe: Recipe) -> Sequence[str]:
+    return names(recipe) if callable(names) else names
 
 
 def _key(name: str, recipe: Recipe, run: Run, blocks: Sequence[str], after: Sequence[str], source: Any) -> str:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
+from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits, take
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, measure, score
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_model
-from hfrecipes.stages import stage
+from hfrecipes.stages import stage, trained
 from hfrecipes.stages.train import config_for
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from hfrecipes.tasks import Row
 
 
-@stage(blocks=("task", "data", "model", "head", "evaluate", "before", "seed"), after=("prepare", "train"), outputs=("answers",))
+@stage(
+    blocks=("task", "data", "model", "head", "evaluate", "before", "seed"),
+    after=lambda recipe: ("prepare", trained(recipe)),
+    outputs=("answers",),
+)
 def evaluate(recipe: Recipe, run: Run) -> None:
     """Score and time the checkpoint on the test split (on the validation split where there is no other)."""
     facts = read_json(run.data / "facts.json")
@@ -34,19 +39,17 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     rows = [{role: row[role] for role in roles if role in row} for row in test]
     predictor = Predictor.open(run.path, "pytorch")
     predictor.task.examples(rows, predictor.tokens, predictor.config)
-    found = measure(predictor, rows, recipe.metrics(predictor.config))
-    weights = sum(file.stat().st_size for file in run.model.glob("*.safetensors"))
+    asked = {"pytorch": run.model, **({"trained": run.trained} if recipe.compress else {})}
+    split = "test" if facts["test_split"] else "validation"
     with staged(run.answers) as folder:
         write_json(folder / "rows.json", rows)
         if recipe.before:
             write_json(folder / "before.json", before(recipe, run, rows))
             write_json(folder / "baseline.json", baseline(recipe, rows, predictor.config))
-        write_candidate(
-            folder,
-            "pytorch",
-            found,
-            {"mb": weights / 1e6, "precision": "float32", "split": "test" if facts["test_split"] else "validation"},
-        )
+        for name, checkpoint in asked.items():
+            found = measure(Predictor.around(load_trained(checkpoint), checkpoint), rows, recipe.metrics(predictor.config))
+            weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
+            write_candidate(folder, name, found, {"mb": weights / 1e6, "precision": "float32", "split": split})
 
 
 def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hfrecipes.checkpoint import copy_reader, load_trained, open_reader
 from hfrecipes.folder import Run, seal, sha256, staged, write_json
-from hfrecipes.stages import stage
+from hfrecipes.stages import stage, trained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CALIBRATION_BATCHES = 16
 
 
-@stage(blocks=("export",), after=("prepare", "train"), outputs=("bundles",))
+@stage(blocks=("export",), after=lambda recipe: ("prepare", trained(recipe)), outputs=("bundles",))
 def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe is the one to serve."""
     import dataclasses

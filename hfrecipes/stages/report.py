@@ -8,7 +8,7 @@ from hfrecipes import distributed
 from hfrecipes.folder import Run, read_json, write_json, write_text
 from hfrecipes.measurement import hardware
 from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss
-from hfrecipes.report import Report, markdown_table
+from hfrecipes.report import Report, compression, markdown_table, sentences
 from hfrecipes.stages import seconds
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ def report(recipe: Recipe, run: Run) -> None:
 def _write(recipe: Recipe, run: Run) -> None:
     facts = read_json(run.data / "facts.json")
     done = seconds(run)
-    candidates = [read_json(run.answers / "pytorch.json")]
+    candidates = [
+        read_json(run.answers / f"{name}.json") for name in (("trained", "pytorch") if recipe.compress else ("pytorch",))
+    ]
     if "measure" in done:
         candidates += [read_json(file) for file in sorted((run.path / "measured").glob("*.json"))]
     values: dict[str, Any] = {
@@ -38,6 +40,8 @@ def _write(recipe: Recipe, run: Run) -> None:
         "validation": read_json(run.model / "scores.json")["validation"],
         "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
     }
+    if recipe.compress:
+        values["compression"] = read_json(run.path / "compression.json")
     if (run.answers / "before.json").is_file():
         values |= {name: read_json(run.answers / f"{name}.json") for name in ("baseline", "before")}
     if "check" in done:
@@ -76,5 +80,7 @@ def _markdown(found: Report, plots: list[str]) -> str:
     if checks:
         parts += ["## Checks", markdown_table(["check", "verdict", "figures"], checks)]
     parts += ["## Plots", *(f"![{plot}]({plot})" for plot in plots)]
+    if "compression" in values:
+        parts += ["## Compression", markdown_table(*compression(values["compression"])), *sentences(values["compression"])]
     took = [[name, f"{spent:.1f}"] for name, spent in values["seconds"].items()]
     return "\n\n".join([*parts, "## Seconds", markdown_table(["stage", "seconds"], took)]) + "\n"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed
+from hfrecipes import distributed, zeros
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
@@ -28,7 +28,7 @@ from hfrecipes.tasks import Task, Window, by_row
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
-    from transformers import PreTrainedConfig, TrainerCallback, TrainingArguments
+    from transformers import PreTrainedConfig, PreTrainedModel, TrainerCallback, TrainingArguments
 
     from hfrecipes.recipe import Recipe
     from hfrecipes.tokens import Tokens
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
         "seed",
     ),
     after=("prepare",),
-    outputs=("model",),
+    outputs=lambda recipe: (home(recipe),),
     everywhere=True,
-    source=lambda recipe: recipe.objective.signature(),
+    source=lambda recipe: recipe.objective.signature() + home(recipe) * bool(recipe.compress),
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
@@ -72,13 +72,8 @@ def train(recipe: Recipe, run: Run) -> None:
         final = trainer.evaluate()
 
     def save() -> None:
-        with staged(run.model) as folder:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            recipe.objective.release(model)
-            recipe.strategy.save_extra(model, folder)
-            trained = recipe.strategy.finish(model)
-            if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
-                trained.config.use_cache = trained.generation_config.use_cache = True
+        with staged(run.path / home(recipe)) as folder:
+            trained = finished(recipe, trainer, folder)
             save_trained(folder, trained, run.data / "tokenizer", recipe.task, head_for(recipe))
             figures = {key.removeprefix("eval_"): figure for key, figure in final.items()}
             write_json(folder / "scores.json", {"validation": figures})
@@ -87,6 +82,23 @@ def train(recipe: Recipe, run: Run) -> None:
         shutil.rmtree(run.checkpoints, ignore_errors=True)
 
     distributed.on_main(save)
+
+
+def home(recipe: Recipe) -> str:
+    """The folder of a run that a training writes: `model`, or `trained` where that is made smaller."""
+    return "trained" if recipe.compress else "model"
+
+
+def finished(recipe: Recipe, trainer: RecipeTrainer, folder: Path) -> PreTrainedModel:
+    """The plain model behind a training, and in `folder` what its strategy keeps beside it."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    recipe.objective.release(model)
+    recipe.strategy.save_extra(model, folder)
+    trained = recipe.strategy.finish(model)
+    zeros.apply(trained, trainer.zeros)
+    if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
+        trained.config.use_cache = trained.generation_config.use_cache = True
+    return trained
 
 
 def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
@@ -116,14 +128,17 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped, recipe.batch_tokens)
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
-    model = recipe.strategy.prepare(load_model(recipe.model, head_for(recipe), config), recipe.family)
+    start = load_model(recipe.model, head_for(recipe), config)
+    kept = zeros.masks(start)
+    model = recipe.strategy.prepare(start, recipe.family)
     rows, held = BatchesWithEntries(batches), WithEntries(splits["validation"])
     collate = collator(recipe, tokens)
     training = Training(model, recipe.family, recipe.task, tokens, rows, collate, options.bf16, options.device)
     loss = recipe.objective.bind(training)
     left = tokens.padding_side == "left"
     collate = collated(collate, recipe.objective.entries, left)
-    callbacks = [*recipe.strategy.callbacks(model, options.num_train_epochs), *patience(recipe, options), *training.callbacks]
+    own = recipe.strategy.callbacks(model, options.num_train_epochs)
+    callbacks = [*own, *patience(recipe, options), *training.callbacks, *zeros.keeping(kept)]
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     if recipe.task.reads_as_encoded and any(map(blocks, range(epochs))):
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
@@ -142,6 +157,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         data_collator=collate,
         compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,
         schedule=recipe.schedule,
+        zeros=kept,
         optimizers=(build_optimizer(recipe.optimizer, model, recipe.strategy.rates(model), options), None),
         callbacks=callbacks,
         preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],

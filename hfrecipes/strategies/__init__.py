@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 class Strategy(Part, kind="strategies"):
     """Base of strategies.
 
-    `rate_factor` is how many times the usual learning rate of full fine-tuning is usual here, by `rate_source`.
+    `last_is_best`: what is wanted is there at the end of a training alone, whatever an earlier evaluation says. `rate_factor` is
+    how many times the usual learning rate of full fine-tuning is usual here, by `rate_source`.
     """
 
     rate_factor: ClassVar[float] = 1.0
     rate_source: ClassVar[str] = ""
+    last_is_best: ClassVar[bool] = False
 
     def extend(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         """Change the tokenizer before any row is read with it; gives entries for the model's configuration."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.family import blocks
+from hfrecipes.family import linear_layers
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
 
@@ -34,15 +34,6 @@ class Adapted(Strategy):
 
     def finish(self, model: PreTrainedModel) -> PreTrainedModel:
         return merged(model)
-
-
-def linear_layers(model: PreTrainedModel) -> list[str]:
-    """The names of all linear layers inside the blocks."""
-    from torch.nn import Linear
-    from transformers.pytorch_utils import Conv1D
-
-    inside = tuple(f"{name}." for name in blocks(model))
-    return [n for n, module in model.named_modules() if isinstance(module, (Linear, Conv1D)) and n.startswith(inside)]
 
 
 def targets(model: PreTrainedModel, wanted: Sequence[str], where: str) -> list[str]:

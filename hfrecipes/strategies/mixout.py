@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from hfrecipes.family import linear_layers
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
 
@@ -28,7 +29,6 @@ class Mixout(Strategy):
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         from torch.nn.utils.parametrize import register_parametrization
 
-        from hfrecipes.strategies._adapters import linear_layers
         from hfrecipes.strategies._mixture import Mixture
 
         model.requires_grad_(True)

@@ -13,7 +13,7 @@ from hfrecipes import Predictor, verbs
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import build, dump
 from hfrecipes.errors import RecipeError
-from hfrecipes.heads import ENTRY, Head, model_class
+from hfrecipes.heads import ENTRY, Head
 from hfrecipes.heads.mlp import Mlp
 from hfrecipes.models import Model, load_config, load_model
 from hfrecipes.recipe import Recipe
@@ -65,9 +65,11 @@ def test_a_head_learns_and_comes_along_with_the_checkpoint_and_the_bundle(
 
 @pytest.mark.parametrize("name", every("heads"))
 def test_a_head_is_drawn_anew_and_has_the_shape_of_the_labels(name: str, tiny_bert: Path) -> None:
+    from transformers import BertForSequenceClassification
+
     config = load_config(Model(str(tiny_bert)), {"num_labels": 5, ENTRY: {name: {}}})
     model: Any = load_model(Model(str(tiny_bert)), "text-classification", config)
-    assert type(model).__name__ == "BertForSequenceClassification"
+    assert isinstance(model, BertForSequenceClassification)
     found = model(input_ids=torch.tensor([[5, 9, 7], [6, 8, 10]])).logits
     assert found.shape == (2, 5)
     assert float(found.detach().abs().max()) > 0
@@ -116,10 +118,11 @@ def test_a_model_that_does_not_classify_keeps_its_head(tiny_gpt: Path) -> None:
         load_model(Model(str(tiny_gpt)), "text-generation", config)
 
 
-def test_without_a_head_the_class_is_the_auto_class_of_transformers(tiny_bert: Path) -> None:
-    from transformers import AutoModelForSequenceClassification
+def test_without_a_head_the_class_is_the_one_of_transformers(tiny_bert: Path) -> None:
+    from transformers import BertForSequenceClassification
 
-    assert model_class("text-classification", load_config(Model(str(tiny_bert)))) is AutoModelForSequenceClassification
+    model = load_model(Model(str(tiny_bert)), "text-classification", load_config(Model(str(tiny_bert))))
+    assert type(model) is BertForSequenceClassification
 
 
 def test_an_mlp_is_a_layer_a_norm_and_a_layer() -> None:

@@ -27,7 +27,7 @@ def test_four_bits_become_a_plain_model_that_answers_as_it_was_trained(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (extra qlora)")
-    from hfrecipes.strategies._adapters import linear_layers
+    from hfrecipes.family import linear_layers
     from hfrecipes.strategies._four_bits import quantize
 
     plain = fresh(family, head)

@@ -1,0 +1,114 @@
+"""What compressors that remove units share: how important each is on the run's own rows, and layers without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from hfrecipes.compressors import Compressor
+from hfrecipes.errors import RecipeError
+from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@value
+class Removing(Compressor):
+    """Base of compressors that keep the share `keep` of the units: of each layer (`scope: local`), or of the model, where the
+    layers differ (`global`; each keeps one at least)."""
+
+    keep: Share
+    scope: Literal["local", "global"] = "local"
+
+    def chosen(self, importances: Sequence[Tensor]) -> list[Tensor]:
+        """The units of each layer that are kept, in their order. Raises RecipeError where none would be left of one."""
+        import torch
+
+        counts = [max(1, len(each)) if self.keep == 1 else round(self.keep * len(each)) for each in importances]
+        if self.scope == "global":
+            flat = torch.cat([each / each.norm().clamp(min=1e-12) for each in importances])
+            bound = flat.sort(descending=True).values[max(0, sum(counts) - 1)]
+            counts, start = [], 0
+            for each in importances:
+                counts.append(max(1, int((flat[start : start + len(each)] >= bound).sum())))
+                start += len(each)
+        for count, each in zip(counts, importances, strict=True):
+            if count == 0:
+                what = f"{self.keep} of {len(each)} leaves a layer with none"
+                raise RecipeError(f"compress.{self.name}.keep", what, f"Write at least {1 / len(each):.3f}")
+        return [each.topk(count).indices.sort().values for count, each in zip(counts, importances, strict=True)]
+
+
+def importances(
+    model: PreTrainedModel,
+    readers: Sequence[Any],
+    sizes: Sequence[int],
+    batches: Callable[[], Iterator[Mapping[str, Any]]],
+) -> list[Tensor]:
+    """For each layer of `readers` the importance of what it reads, in groups of so many units: by how much the loss would change
+    if the group were zero, to first order, summed over rows (Molchanov et al. 2017, arXiv:1611.06440; Michel et al. 2019,
+    arXiv:1905.10650)."""
+    import torch
+
+    read: dict[int, Tensor] = {}
+
+    def watch(number: int) -> Callable[..., None]:
+        def hook(module: Any, inputs: Any) -> None:
+            read[number] = inputs[0]
+            if inputs[0].requires_grad:
+                inputs[0].retain_grad()
+
+        return hook
+
+    hooks = [layer.register_forward_pre_hook(watch(number)) for number, layer in enumerate(readers)]
+    found = [torch.zeros(layer_units // size) for layer_units, size in zip(map(units, readers), sizes, strict=True)]
+    model.eval().requires_grad_(True)
+    try:
+        for batch in batches():
+            model.zero_grad(set_to_none=True)
+            model(**batch).loss.backward()
+            for number, size in enumerate(sizes):
+                states = read[number]
+                if states.grad is not None:
+                    effect = (states.detach() * states.grad).flatten(0, -2).float()
+                    by_group = effect.view(len(effect), -1, size).sum(-1)
+                    found[number] += by_group.view(len(batch["input_ids"]), -1, by_group.shape[-1]).sum(1).abs().sum(0).cpu()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.zero_grad(set_to_none=True)
+    return found
+
+
+def units(layer: Any) -> int:
+    """What a linear layer reads."""
+    from hfrecipes.reshaping import size
+
+    return size(layer)[1]
+
+
+def keep(layer: Any, kept: Tensor, reads: bool) -> None:
+    """Make a linear layer, in place, one that makes, or where it `reads` them reads, only the units `kept`."""
+    from transformers.pytorch_utils import Conv1D
+
+    turned = isinstance(layer, Conv1D)
+    layer.weight.data = layer.weight.data.index_select(int(reads) ^ int(turned), kept).contiguous()
+    if layer.bias is not None and not reads:
+        layer.bias.data = layer.bias.data[kept]
+    if turned:
+        layer.nx, layer.nf = layer.weight.shape
+    else:
+        layer.out_features, layer.in_features = layer.weight.shape
+
+
+def spread(kept: Tensor, size: int) -> Tensor:
+    """The units of groups of so many units."""
+    import torch
+
+    return (kept[:, None] * size + torch.arange(size)).flatten()
