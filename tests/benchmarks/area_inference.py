@@ -1,0 +1,127 @@
+"""inference: CPU time of answers on one thread, the served bundle against transformers' pipeline, ONNX Runtime and PyTorch alone.
+
+The model is `recipes/bert/banking77.yaml`'s, from `runs/banking77` where that is there, else trained for one epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.goals import Goal
+from tests.benchmarks.processes import ONE_THREAD, QUIET, answer
+
+ROUNDS = 5
+TEXTS, MANY = 192, 1_000
+RUN = Path("runs/banking77")
+OURS = "from hfrecipes import Predictor; Predictor.open({run!r}, threads=1)('my card has not come')"
+PIPELINE = "from transformers import pipeline; pipeline('text-classification', model={run!r} + '/model')('my card has not come')"
+
+Found = dict[str, list[dict[str, Any]]]
+
+
+def measure() -> list[Goal]:
+    """Many texts, one text, a new process, and what int8 costs."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(trained(Path(folder)))
+        bulk = rounds(run, ("ours", "pipeline_32", "pipeline_1", "ort_one"), TEXTS)
+        alone = rounds(run, ("ours_one", "pipeline_one", "ours_32", "eager"), TEXTS)
+        return [
+            faster("text in, label out, over pipeline(batch_size=32)", bulk, "ours", "pipeline_32", 22.0),
+            faster("text in, label out, over pipeline(batch_size=1)", bulk, "ours", "pipeline_1", 10.0),
+            faster("text in, label out, over ONNX Runtime int8 one by one", bulk, "ours", "ort_one", 1.5),
+            equal("labels equal to fp32's", bulk, "ours", "pipeline_1", 0.98),
+            faster("one text, over pipeline(text)", alone, "ours_one", "pipeline_one", 6.0),
+            faster("one text of 32 tokens, over the PyTorch model alone", alone, "ours_32", "eager", 6.0),
+            *starting(run),
+            *rounded(run),
+        ]
+
+
+def trained(folder: Path) -> Path:
+    """A run of the recipe with its bundle."""
+    if (RUN / "bundles/index.json").is_file():
+        return RUN
+    command = ["run", "recipes/bert/banking77.yaml", "train.num_train_epochs=1", "check=[]", "-o", str(folder / "run")]
+    subprocess.run([sys.executable, "-m", "hfrecipes", *command], check=True, stdout=sys.stderr)
+    return folder / "run"
+
+
+def rounds(run: str, sides: tuple[str, ...], count: int) -> Found:
+    """What each side took in each round."""
+    found: Found = {side: [] for side in sides}
+    for _ in range(ROUNDS):
+        for side in sides:
+            asked = json.dumps({"side": side, "run": run, "texts": count})
+            found[side].append(answer(["-m", "tests.benchmarks.one_labelling", asked], side, **ONE_THREAD))
+    return found
+
+
+def faster(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal:
+    """The median of the rounds' ratios of CPU milliseconds."""
+    ratio = statistics.median(p["ms"] / o["ms"] for o, p in zip(found[ours], found[peer], strict=True))
+    times = [f"{statistics.median(r['ms'] for r in found[side]):.2f} ms" for side in (ours, peer)]
+    return Goal(f"{figure} (CPU ms a text, median of {ROUNDS})", *times, ratio, bound)
+
+
+def equal(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal:
+    """The share of labels that both sides give."""
+    pairs = list(zip(found[ours][0]["labels"], found[peer][0]["labels"], strict=True))
+    share = sum(a == b for a, b in pairs) / len(pairs)
+    return Goal(figure, f"{share:.1%}", f"of {len(pairs)}", share, bound)
+
+
+def starting(run: str) -> list[Goal]:
+    """A new process up to its first label, and what importing the package takes."""
+    found = {
+        name: [spent(code.format(run=run)) for _ in range(ROUNDS)] for name, code in {"ours": OURS, "pipeline": PIPELINE}.items()
+    }
+    mine, its = ([entry[0] for entry in found[name]] for name in ("ours", "pipeline"))
+    ratio = statistics.median(b / a for a, b in zip(mine, its, strict=True))
+    memory, peer = (max(entry[1] for entry in found[name]) for name in ("ours", "pipeline"))
+    bare, ours = (statistics.median(spent(code)[0] for _ in range(ROUNDS)) for code in ("pass", "import hfrecipes"))
+    return [
+        Goal("a new process up to its first label, over pipeline (CPU s)", f"{statistics.median(mine):.2f} s",
+             f"{statistics.median(its):.2f} s", ratio, 12.0),
+        Goal("the same, MB of memory at its most", f"{memory:.0f} MB", f"{peer:.0f} MB", memory, 150, at_least=False),
+        Goal("import hfrecipes (CPU s)", f"{ours - bare:.3f} s", "-", ours - bare, 0.1, at_least=False),
+    ]  # fmt: skip
+
+
+def spent(code: str) -> tuple[float, float]:
+    """CPU seconds and MB at the most of a program in a process of its own."""
+    told = "used = resource.getrusage(resource.RUSAGE_SELF)\nprint(used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)"
+    program = f"import resource\n{code}\n{told}"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **QUIET, **ONE_THREAD})
+    seconds, memory = map(float, done.stdout.split()[-2:])
+    return seconds, memory
+
+
+def rounded(run: str) -> list[Goal]:
+    """What the served graph's answers and size are beside fp32's."""
+    from hfrecipes import Predictor
+    from hfrecipes.folder import opened
+    from tests.benchmarks.one_labelling import texts
+
+    given = texts(MANY)
+    served, exact = Predictor.open(run, threads=1), Predictor.open(run, "cpu/fp32", threads=1)
+    together = [answer.label for answer in served(given)]
+    alone = [served(text).label for text in given]
+    whole = [answer.label for answer in exact(given)]
+    graphs = {name: Path(run, "bundles/cpu", graph["file"]) for name, graph in opened(Path(run, "bundles/cpu"))["graphs"].items()}
+    sizes = {name: file.stat().st_size / 1e6 for name, file in graphs.items()}
+    smallest = sizes[list(graphs)[-1]]
+    flips = sum(a != b for a, b in zip(alone, together, strict=True))
+    agree = sum(a == b for a, b in zip(together, whole, strict=True)) / len(given)
+    return [
+        Goal(f"labels of {len(given)} that differ between alone and in a batch", str(flips), "-", flips, 0, at_least=False),
+        Goal(f"agreement with fp32 on {len(given)} texts", f"{agree:.1%}", "-", agree, 0.99),
+        Goal("size over fp32", f"{smallest:.1f} MB", f"{sizes['fp32']:.1f} MB", sizes["fp32"] / smallest, 3.8),
+    ]  # fmt: skip

@@ -1,0 +1,137 @@
+"""One side of a labelling benchmark in a process of its own, on one thread: texts in, labels out.
+
+    python -m tests.benchmarks.one_labelling '{"side": "ours", "run": "runs/x", "texts": 192}'
+
+`side` is `ours` or `ours_one` (the bundle that is served: all texts at once, or one by one), `ort_one` (its graph through ONNX
+Runtime alone, one by one), `pipeline_32`, `pipeline_1` (transformers' pipeline over the checkpoint, in batches of so many),
+`pipeline_one` (called with one text at a time), or `eager` (the PyTorch model alone on 32 tokens). Prints CPU milliseconds a text
+and the labels.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+WARM, PASSES = 32, 3
+DATA = Path("examples/data/banking77/test.jsonl")
+
+
+def texts(count: int) -> list[str]:
+    """Short texts of real customers, evenly spread over the test split."""
+    lines = DATA.read_text("utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines[:: max(1, len(lines) // count)]][:count]
+
+
+def ours(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    from hfrecipes import Predictor
+
+    predictor = Predictor.open(run, threads=1)
+    return lambda: [answer.label for answer in predictor(list(given))]
+
+
+def ours_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    from hfrecipes import Predictor
+
+    predictor = Predictor.open(run, threads=1)
+    return lambda: [predictor(text).label for text in given]
+
+
+def ort_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    import numpy as np
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    folder = Path(run) / "bundles/cpu"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(folder / "onnx/model_quantized.onnx"), options)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    names = json.loads((folder / "config.json").read_text("utf-8"))["id2label"]
+
+    def label(text: str) -> str:
+        found = tokenizer.encode(text)
+        every = {"input_ids": found.ids, "attention_mask": found.attention_mask, "token_type_ids": found.type_ids}
+        batch = {entry.name: np.array([every[entry.name]]) for entry in session.get_inputs()}
+        return str(names[str(int(session.run(None, batch)[0][0].argmax()))])
+
+    return lambda: [label(text) for text in given]
+
+
+def pipeline_of(batch: int | None) -> Callable[[str, Sequence[str]], Callable[[], list[str]]]:
+    def made(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+        import torch
+        from transformers import pipeline
+
+        torch.set_num_threads(1)
+        classify: Any = pipeline("text-classification", model=f"{run}/model", device="cpu")
+        if batch is None:
+            return lambda: [classify(text)[0]["label"] for text in given]
+        return lambda: [found["label"] for found in classify(list(given), batch_size=batch)]
+
+    return made
+
+
+def eager(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    torch.set_num_threads(1)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(f"{run}/model").eval()
+    batch = {"input_ids": torch.randint(1000, 2000, (1, 32)), "attention_mask": torch.ones(1, 32, dtype=torch.long)}
+
+    def labels() -> list[str]:
+        with torch.inference_mode():
+            for _ in given:
+                model(**batch)
+        return []
+
+    return labels
+
+
+def ours_32(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    """Our engine on 32 tokens, beside `eager`."""
+    import numpy as np
+
+    from hfrecipes import Predictor
+
+    predictor = Predictor.open(run, threads=1)
+    ids = np.random.default_rng(0).integers(1000, 2000, (1, 32))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+    def labels() -> list[str]:
+        for _ in given:
+            predictor.engine(batch)
+        return []
+
+    return labels
+
+
+SIDES: dict[str, Callable[[str, Sequence[str]], Callable[[], list[str]]]] = {
+    "ours": ours,
+    "ours_one": ours_one,
+    "ours_32": ours_32,
+    "ort_one": ort_one,
+    "pipeline_32": pipeline_of(32),
+    "pipeline_1": pipeline_of(1),
+    "pipeline_one": pipeline_of(None),
+    "eager": eager,
+}
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    chosen = texts(asked["texts"])
+    SIDES[asked["side"]](asked["run"], chosen[:WARM])()
+    labels = SIDES[asked["side"]](asked["run"], chosen)
+    labels()
+    times = []
+    for _ in range(PASSES):
+        started = time.process_time()
+        found = labels()
+        times.append(time.process_time() - started)
+    print(json.dumps({"ms": 1000 * min(times) / len(chosen), "labels": found}))
