@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
 """What a reader of texts needs beside the weights; a bundle carries copies."""
+KEPT = "kept_tokens.json"
+"""The file of a checkpoint that was left some of its tokens: their ids in the rows that it was trained on, in the new order."""
 
 
 def save_trained(folder: Path, model: PreTrainedModel, tokenizer: Path, task: Task, head: str) -> None:

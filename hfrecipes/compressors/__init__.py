@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.part import Part
@@ -15,16 +15,32 @@ if TYPE_CHECKING:
     from hfrecipes.family import Family
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a compressor may use beside the model: the family, batches of the run's own training rows, with labels, anew each
-    time that `batches` is called, and `train`, which trains the model as it is now as another recipe says: a mapping of the
-    recipe's keys to what stands there instead. `original` is what a recipe calls the model that was there before."""
+class Given(ABC):
+    """What a compressor may use beside the model: its family, and the run's own rows.
+
+    `original` is what a recipe calls the model that was there before, and `tokenizer` a folder with the tokenizer that
+    is saved with the model.
+    """
 
     family: Family
-    batches: Callable[[], Iterator[Mapping[str, Any]]]
-    train: Callable[[PreTrainedModel, Mapping[str, Any]], PreTrainedModel]
     original: str
+    tokenizer: Path
+
+    @abstractmethod
+    def batches(self) -> Iterator[Mapping[str, Any]]:
+        """Batches of training rows with labels, the same each time."""
+
+    @abstractmethod
+    def tokens(self) -> Iterator[Sequence[int]]:
+        """The ids of the tokens of each row of training and validation, read or written."""
+
+    @abstractmethod
+    def renumber(self, kept: Sequence[int]) -> None:
+        """Token `kept[i]` has id `i` from now on, in all rows."""
+
+    @abstractmethod
+    def train(self, model: PreTrainedModel, changes: Mapping[str, Any]) -> PreTrainedModel:
+        """The model trained on the run's rows, with `changes` to the recipe: its keys, and what stands there instead."""
 
 
 class Compressor(Part, kind="compressors"):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import statistics
+import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import zeros
-from hfrecipes.checkpoint import load_trained, save_trained
+from hfrecipes.checkpoint import KEPT, load_trained, save_trained
 from hfrecipes.compressors import Given
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 ROWS, AT_ONCE = 512, 16
 """Rows that importance is computed on, and how many of them at a time."""
 PASSES = 7
+SPLITS = ("train", "validation")
+OVER_TOKENS = ("text-generation", "text2text-generation", "fill-mask")
+"""Heads whose labels are tokens."""
 
 
 @stage(
@@ -40,40 +44,91 @@ PASSES = 7
 def compress(recipe: Recipe, run: Run) -> None:
     """Apply the compressors in their order to `trained/`, and save what comes out to `model/`."""
     model = load_trained(run.trained)
-    given = Given(
-        recipe.family, lambda: batches(recipe, run), lambda model, changes: retrain(recipe, run, model, changes), str(run.trained)
-    )
-    first = next(batches(recipe, run))
-    steps = [weigh("trained", model, first)]
-    for part in recipe.compress:
-        log.info("compress: %s", part.name)
-        model = part.apply(model, given)
-        describe(model)
-        steps.append(weigh(part.name, model, first))
-    with staged(run.model) as folder:
-        save_trained(folder, model, run.data / "tokenizer", recipe.task, head_for(recipe))
-        for name in ("rates.json", "history.json"):
-            shutil.copyfile(run.trained / name, folder / name)
-    figures = trainer_for(again(recipe, run.model), run).evaluate()
-    write_json(run.model / "scores.json", {"validation": {key.removeprefix("eval_"): figure for key, figure in figures.items()}})
+    with tempfile.TemporaryDirectory(dir=run.path, prefix=".compress.") as scratch:
+        given = OfRun(recipe, run, Path(scratch))
+        steps = [weigh("trained", model, next(given.batches()))]
+        for part in recipe.compress:
+            log.info("compress: %s", part.name)
+            model = part.apply(model, given)
+            describe(model)
+            steps.append(weigh(part.name, model, next(given.batches())))
+        with staged(run.model) as folder:
+            save_trained(folder, model, given.tokenizer, recipe.task, head_for(recipe))
+            for name in ("rates.json", "history.json"):
+                shutil.copyfile(run.trained / name, folder / name)
+            if given.kept is not None:
+                write_json(folder / KEPT, given.kept)
+        found = trainer_for(again(recipe, run.model), given.rows).evaluate()
+    write_json(run.model / "scores.json", {"validation": {key.removeprefix("eval_"): figure for key, figure in found.items()}})
     write_json(run.path / "compression.json", {"steps": steps, "zeros": zeros.shares(model)})
 
 
-def retrain(recipe: Recipe, run: Run, model: PreTrainedModel, changes: Mapping[str, Any]) -> PreTrainedModel:
-    """Train a model on the rows of the run, with `changes` to the recipe; its options of `train` come on top of the recipe's."""
-    scratch = Run(run.path / "recovery")
-    shutil.rmtree(scratch.path, ignore_errors=True)
-    scratch.path.mkdir()
-    (scratch.data).symlink_to(run.data.resolve())
-    save_trained(scratch.model, model, run.data / "tokenizer", recipe.task, head_for(recipe))
-    options = {**recipe.train, **changes.get("train", {})}
-    derived = dataclasses.replace(again(recipe, scratch.model), **{**changes, "train": options})
-    trainer = trainer_for(derived, scratch)
-    with taken(derived.fast_path, trainer.args.bf16):
-        trainer.train()
-    found = finished(derived, trainer, scratch.path)
-    shutil.rmtree(scratch.path)
-    return found.cpu()
+class OfRun(Given):
+    """What the compressors of a run use: its rows in a copy below `scratch`, whose tokens they may number anew."""
+
+    def __init__(self, recipe: Recipe, run: Run, scratch: Path) -> None:
+        self.recipe, self.rows = recipe, Run(scratch)
+        self.family, self.original = recipe.family, str(run.trained)
+        self.kept: list[int] | None = None
+        shutil.copytree(run.data, self.rows.data)
+        self.tokenizer = self.rows.data / "tokenizer"
+
+    def batches(self) -> Iterator[Mapping[str, torch.Tensor]]:
+        from datasets import load_from_disk
+
+        config = read_json(Path(self.original) / "config.json")
+        collate = collator(self.recipe, load_tokens(self.tokenizer, self.recipe.task.max_length, config))
+        rows = load_from_disk(str(self.rows.data / "train")).shuffle(seed=self.recipe.seed)
+        lengths = list(rows["length"])[:ROWS]
+        rows = rows.select(sorted(range(len(lengths)), key=lengths.__getitem__))
+        names = [name for name in rows.column_names if name != "length"]
+        for start in range(0, len(rows), AT_ONCE):
+            part = rows[start : start + AT_ONCE]
+            yield collate(
+                [dict(zip(names, entries, strict=True)) for entries in zip(*(part[name] for name in names), strict=True)]
+            )
+
+    def tokens(self) -> Iterator[list[int]]:
+        for split in SPLITS:
+            rows = self._split(split)
+            for name in self._numbered(rows):
+                yield from rows[name]
+
+    def renumber(self, kept: Sequence[int]) -> None:
+        fresh = {old: new for new, old in enumerate(kept)}
+        unknown = fresh[load_tokens(Path(self.original), None, {}).pad_id]
+
+        def number(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[int]]:
+            return {name: [i if i < 0 else fresh.get(i, unknown) for i in row[name]] for name in names}
+
+        for split in SPLITS:
+            rows = self._split(split)
+            found = rows.map(number, fn_kwargs={"names": self._numbered(rows)}, desc="new ids", keep_in_memory=True)
+            shutil.rmtree(self.rows.data / split)
+            found.save_to_disk(str(self.rows.data / split))
+        self.kept = list(kept) if self.kept is None else [self.kept[i] for i in kept]
+
+    def train(self, model: PreTrainedModel, changes: Mapping[str, Any]) -> PreTrainedModel:
+        save_trained(self.rows.model, model, self.tokenizer, self.recipe.task, head_for(self.recipe))
+        options = {**self.recipe.train, **changes.get("train", {})}
+        recipe = dataclasses.replace(again(self.recipe, self.rows.model), **{**changes, "train": options})
+        trainer = trainer_for(recipe, self.rows)
+        with taken(recipe.fast_path, trainer.args.bf16):
+            trainer.train()
+        found = finished(recipe, trainer, self.rows.path)
+        for folder in (self.rows.model, self.rows.checkpoints):
+            shutil.rmtree(folder, ignore_errors=True)
+        return found.cpu()
+
+    def _split(self, name: str) -> Any:
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.rows.data / name), keep_in_memory=True)
+
+    def _numbered(self, rows: Any) -> list[str]:
+        """The columns of rows that hold ids of tokens."""
+        names = ("input_ids", "labels") if head_for(self.recipe) in OVER_TOKENS else ("input_ids",)
+        return [name for name in names if name in rows.column_names]
 
 
 def again(recipe: Recipe, checkpoint: Path) -> Recipe:
@@ -81,24 +136,9 @@ def again(recipe: Recipe, checkpoint: Path) -> Recipe:
     return dataclasses.replace(recipe, model=Model(path=str(checkpoint)), head=None, compress=())
 
 
-def batches(recipe: Recipe, run: Run) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches of the run's own training rows with labels, the same each time."""
-    from datasets import load_from_disk
-
-    tokens = load_tokens(run.data / "tokenizer", recipe.task.max_length, read_json(run.trained / "config.json"))
-    collate = collator(recipe, tokens)
-    rows = load_from_disk(str(run.data / "train")).shuffle(seed=recipe.seed)
-    lengths = list(rows["length"])[:ROWS]
-    rows = rows.select(sorted(range(len(lengths)), key=lengths.__getitem__))
-    names = [name for name in rows.column_names if name != "length"]
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
-        yield collate([dict(zip(names, entries, strict=True)) for entries in zip(*(part[name] for name in names), strict=True)])
-
-
 def weigh(name: str, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """What a model costs: its parameters and those of its blocks, how many are zero, MB (10^6 bytes) of its weights, also zipped,
-    and the milliseconds of one pass over a batch, without and with its labels the same."""
+    and the milliseconds of one pass over a batch."""
     import torch
     from safetensors.torch import save
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfrecipes.checkpoint import copy_reader, load_trained, open_reader
-from hfrecipes.folder import Run, seal, sha256, staged, write_json
+from hfrecipes.checkpoint import KEPT, copy_reader, load_trained, open_reader
+from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
 from hfrecipes.stages import stage, trained
 
 if TYPE_CHECKING:
@@ -52,5 +52,10 @@ def batches(run: Run) -> list[dict[str, np.ndarray]]:
     size = 8
     count = min(CALIBRATION_BATCHES, max(1, len(rows) // size))
     chosen = [rows[i * size : (i + 1) * size] for i in range(count)]
+    file = run.model / KEPT
+    fresh = {old: new for new, old in enumerate(read_json(file))} if file.is_file() else {}
     singles = [[{n: batch[n][i] for n in names if n in batch} for i in range(len(batch["input_ids"]))] for batch in chosen]
+    for rows_of in singles if fresh else []:
+        for features in rows_of:
+            features["input_ids"] = [fresh.get(i, tokens.pad_id) for i in features["input_ids"]]
     return [task.collate(features * 2 if len(features) == 1 else features, tokens) for features in singles]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from hfrecipes.compressors import Given
 from hfrecipes.errors import RecipeError, UserError
-from hfrecipes.family import Family, attentions, auto_class, blocks, feed_forwards, linear_layers
+from hfrecipes.family import attentions, auto_class, blocks, feed_forwards, linear_layers
 from hfrecipes.reshaping import describe, size
 from hfrecipes.zeros import matrices, shares
 from tests.conftest import Open
@@ -30,24 +30,35 @@ OPTIONS = {
     "magnitude": {"sparsity": 0.5},
 }
 REMOVING = ("heads", "feed_forward")
-ALONE = [name for name in every("compressors") if name != "recover"]
-"""Recovery is a training; it is tested with whole runs."""
+ALONE = [name for name in every("compressors") if name not in ("recover", "vocabulary")]
+"""A recovery is a training, and other tokens are other rows: both are tested with whole runs."""
 
 
-def given(head: str, family: Family = FAMILIES["bert"]) -> Given:
-    def batches() -> Iterator[Mapping[str, Any]]:
-        yield batch(head)
-        yield {name: tensor[:2] for name, tensor in batch(head).items()}
+class Rows(Given):
+    """The rows of these tests, as those of a run."""
 
-    def train(model: Any, changes: Mapping[str, Any]) -> Any:
+    family, original, tokenizer = FAMILIES["bert"], "unused", Path("unused")
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+
+    def batches(self) -> Iterator[Mapping[str, Any]]:
+        yield batch(self.head)
+        yield {name: tensor[:2] for name, tensor in batch(self.head).items()}
+
+    def tokens(self) -> Iterator[Sequence[int]]:
+        raise AssertionError("tokens stay")
+
+    def renumber(self, kept: Sequence[int]) -> None:
+        raise AssertionError("tokens stay")
+
+    def train(self, model: Any, changes: Mapping[str, Any]) -> Any:
         raise AssertionError("nothing is trained here")
-
-    return Given(family, batches, train, "unused")
 
 
 def compressed(name: str, model: Any, head: str, **options: Any) -> Any:
     part = make("compressors", name, {name: {**OPTIONS.get(name, {}), **options}})
-    found = part.apply(model, given(head))
+    found = part.apply(model, Rows(head))
     describe(found)
     return found
 
@@ -165,7 +176,7 @@ def test_factors_of_full_rank_are_the_matrix(fresh: Open) -> None:
     said = answers(model, "text-classification")
     whole = make("compressors", "low_rank", {"low_rank": {"keep": 1.0}})
     object.__setattr__(whole, "keep", 2.0)  # as many ranks as a square matrix has
-    found = whole.apply(model, given("text-classification"))
+    found = whole.apply(model, Rows("text-classification"))
     torch.testing.assert_close(answers(found, "text-classification"), said, atol=1e-4, rtol=1e-4)
 
 
