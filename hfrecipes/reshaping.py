@@ -20,14 +20,13 @@ from transformers.pytorch_utils import Conv1D
 from hfrecipes.auto_classes import BASE, TYPE
 from hfrecipes.family import attentions, blocks, feed_forwards, linear_layers
 from hfrecipes.heads import ENTRY, Head, last_layer
+from hfrecipes.shrinking import INSIDE
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedConfig, PreTrainedModel
 
 SHAPES, RANKS = "layer_shapes", "layer_ranks"
-INNER = ("intermediate_size", "n_inner", "d_ff", "hidden_dim")
-"""What configurations call the width inside of a feed-forward layer."""
 HEADS, GROUPS = ("num_attention_heads", "num_heads"), "num_key_value_heads"
 HEAD_SIZE = ("head_dim", "d_kv")
 """What configurations call the size of a head, where it does not follow from the width and the number of heads."""
@@ -177,7 +176,7 @@ def _express(model: PreTrainedModel) -> None:
     given = config.to_dict()
     every = [model.get_submodule(name) for name in blocks(model)]
     inner = {size(found.out)[1] for block in every for found in feed_forwards(block)}
-    for name in INNER:
+    for name in INSIDE:
         if name in given and len(inner) == 1:
             setattr(config, name, inner.pop())
             break

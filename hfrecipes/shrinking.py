@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COUNTS = (("num_hidden_layers",), ("num_decoder_layers", "decoder_layers"))
 """What configurations call the number of blocks, of a model's first stack and of the decoder behind its encoder."""
-INSIDE = ("intermediate_size", "n_inner", "d_ff")
+INSIDE = ("intermediate_size", "n_inner", "d_ff", "hidden_dim")
 """What configurations call the width inside of a feed-forward layer."""
 
 

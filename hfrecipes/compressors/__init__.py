@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
-
-    from hfrecipes.family import Family
 
 
 class Given(ABC):
-    """What a compressor may use beside the model: its family, and the run's own rows.
+    """What a compressor may use beside the model: the run's own rows.
 
     `original` is what a recipe calls the model that was there before, and `tokenizer` a folder with the tokenizer that
     is saved with the model.
     """
 
-    family: Family
     original: str
     tokenizer: Path
 
     @abstractmethod
     def batches(self) -> Iterator[Mapping[str, Any]]:
         """Batches of training rows with labels, the same each time."""
+
+    @abstractmethod
+    def loss(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> Tensor:
+        """The task's loss of a batch."""
 
     @abstractmethod
     def tokens(self) -> Iterator[Sequence[int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from hfrecipes.compressors import Compressor
+from hfrecipes.compressors import Compressor, Given
 from hfrecipes.errors import RecipeError
 from hfrecipes.part import value
 
@@ -30,7 +30,7 @@ class Removing(Compressor):
         """The units of each layer that are kept, in their order. Raises RecipeError where none would be left of one."""
         import torch
 
-        counts = [max(1, len(each)) if self.keep == 1 else round(self.keep * len(each)) for each in importances]
+        counts = [round(self.keep * len(each)) for each in importances]
         if self.scope == "global":
             flat = torch.cat([each / each.norm().clamp(min=1e-12) for each in importances])
             bound = flat.sort(descending=True).values[max(0, sum(counts) - 1)]
@@ -49,7 +49,7 @@ def importances(
     model: PreTrainedModel,
     readers: Sequence[Any],
     sizes: Sequence[int],
-    batches: Callable[[], Iterator[Mapping[str, Any]]],
+    given: Given,
 ) -> list[Tensor]:
     """For each layer of `readers` the importance of what it reads, in groups of so many units: by how much the loss would change
     if the group were zero, to first order, summed over rows (Molchanov et al. 2017, arXiv:1611.06440; Michel et al. 2019,
@@ -70,9 +70,9 @@ def importances(
     found = [torch.zeros(layer_units // size) for layer_units, size in zip(map(units, readers), sizes, strict=True)]
     model.eval().requires_grad_(True)
     try:
-        for batch in batches():
+        for batch in given.batches():
             model.zero_grad(set_to_none=True)
-            model(**batch).loss.backward()
+            given.loss(model, batch).backward()
             for number, size in enumerate(sizes):
                 states = read[number]
                 if states.grad is not None:

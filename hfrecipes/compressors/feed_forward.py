@@ -26,7 +26,7 @@ class FeedForward(Removing):
         if not found:
             raise RecipeError("compress.feed_forward", f"no feed-forward is known in {type(model).__name__}", "Leave it out")
         readers = [each.out for each in found]
-        chosen = self.chosen(importances(model, readers, [1] * len(readers), given.batches))
+        chosen = self.chosen(importances(model, readers, [1] * len(readers), given))
         for each, kept in zip(found, chosen, strict=True):
             for layer in each.inner:
                 keep(layer, kept, reads=False)

@@ -33,7 +33,7 @@ class Heads(Removing):
         if not every:
             raise RecipeError("compress.heads", f"no attention is known in {type(model).__name__}", "Leave it out")
         groups = [each.head_size * each.shared for each in every]
-        found = importances(model, [each.out for each in every], groups, given.batches)
+        found = importances(model, [each.out for each in every], groups, given)
         biases = self._biases(model)
         if biases and self.scope == "global":
             raise RecipeError("compress.heads.scope", "the blocks share a bias over positions", "Write `scope: local`")

@@ -68,7 +68,7 @@ class OfRun(Given):
 
     def __init__(self, recipe: Recipe, run: Run, scratch: Path) -> None:
         self.recipe, self.rows = recipe, Run(scratch)
-        self.family, self.original = recipe.family, str(run.trained)
+        self.original = str(run.trained)
         self.kept: list[int] | None = None
         shutil.copytree(run.data, self.rows.data)
         self.tokenizer = self.rows.data / "tokenizer"
@@ -87,6 +87,9 @@ class OfRun(Given):
             yield collate(
                 [dict(zip(names, entries, strict=True)) for entries in zip(*(part[name] for name in names), strict=True)]
             )
+
+    def loss(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> torch.Tensor:
+        return self.recipe.task.loss(model, batch)[0]
 
     def tokens(self) -> Iterator[list[int]]:
         for split in SPLITS:
@@ -127,8 +130,8 @@ class OfRun(Given):
 
     def _numbered(self, rows: Any) -> list[str]:
         """The columns of rows that hold ids of tokens."""
-        names = ("input_ids", "labels") if head_for(self.recipe) in OVER_TOKENS else ("input_ids",)
-        return [name for name in names if name in rows.column_names]
+        labels = head_for(self.recipe) in OVER_TOKENS
+        return [name for name in rows.column_names if name.endswith("input_ids") or (labels and name == "labels")]
 
 
 def again(recipe: Recipe, checkpoint: Path) -> Recipe:

@@ -20,7 +20,7 @@ from hfrecipes.reshaping import describe, size
 from hfrecipes.zeros import matrices, shares
 from tests.conftest import Open
 from tests.contracts import every, make
-from tests.strategies.test_contract import CASES, FAMILIES, answers, batch
+from tests.strategies.test_contract import CASES, answers, batch
 
 OPTIONS = {
     "heads": {"keep": 0.5},
@@ -37,7 +37,7 @@ ALONE = [name for name in every("compressors") if name not in ("recover", "vocab
 class Rows(Given):
     """The rows of these tests, as those of a run."""
 
-    family, original, tokenizer = FAMILIES["bert"], "unused", Path("unused")
+    original, tokenizer = "unused", Path("unused")
 
     def __init__(self, head: str) -> None:
         self.head = head
@@ -45,6 +45,10 @@ class Rows(Given):
     def batches(self) -> Iterator[Mapping[str, Any]]:
         yield batch(self.head)
         yield {name: tensor[:2] for name, tensor in batch(self.head).items()}
+
+    def loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        found: torch.Tensor = model(**batch).loss
+        return found
 
     def tokens(self) -> Iterator[Sequence[int]]:
         raise AssertionError("tokens stay")

@@ -16,6 +16,7 @@ from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
 from hfrecipes.report import Report, sentences
 from hfrecipes.zeros import shares
+from tests.conftest import GOOD, write_lines
 
 Asked = Callable[..., Recipe]
 
@@ -86,6 +87,21 @@ def test_recovery_learns_from_the_model_that_was_there_before(asked: Asked, tmp_
         run = verbs.fit(asked(*steps, export=[]), tmp_path / name)
         scores.append(read_json(run.model / "scores.json")["validation"]["loss"])
     assert scores[1] < scores[0]
+
+
+def test_a_model_of_embeddings_is_compressed_by_the_loss_of_its_own_task(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [
+        {"sentence1": f"the film was {a}", "sentence2": f"the plot was {b}", "score": 5.0 * (a == b)} for a in GOOD for b in GOOD
+    ]
+    for split in ("train", "test"):
+        write_lines(tmp_path / f"data/{split}.jsonl", rows)
+    data = {"path": str(tmp_path / "data"), "text": "sentence1", "text_pair": "sentence2", "score": "score"}
+    train = {"learning_rate": 1e-3, "num_train_epochs": 1, "per_device_train_batch_size": 4, "bf16": False}
+    given = {"recipe": "bert", "task": "sentence-similarity", "data": data, "model": str(tiny_bert), "train": train}
+    steps = [{"heads": {"keep": 0.5}}, "vocabulary"]
+    run = verbs.run(build(Recipe, {**given, "compress": steps, "export": ["cpu"]}), tmp_path / "run").path.parent
+    assert load_trained(run / "model").config.to_dict()["layer_shapes"]
+    assert Report.load(run).frontier[1].mb < Report.load(run).frontier[0].mb
 
 
 def test_a_second_run_skips_the_stage_and_a_change_redoes_it_alone(
