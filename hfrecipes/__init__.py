@@ -13,6 +13,7 @@ from hfrecipes import auto_classes
 if TYPE_CHECKING:
     from hfrecipes.data import Data
     from hfrecipes.folder import Run
+    from hfrecipes.inference.cache import Cache
     from hfrecipes.inference.predictor import Predictor
     from hfrecipes.models import Model
     from hfrecipes.plugins.pipelines import pipeline, register
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BertRecipe": "recipes.bert",
+    "Cache": "inference.cache",
     "Data": "data",
     "GptRecipe": "recipes.gpt",
     "Model": "models",
@@ -44,6 +46,7 @@ _HOMES = {
 
 __all__ = [
     "BertRecipe",
+    "Cache",
     "Data",
     "GptRecipe",
     "Model",

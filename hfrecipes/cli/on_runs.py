@@ -28,11 +28,13 @@ def predict(
         typer.Argument(help="Texts, or JSON objects with the task's columns; lines of standard input where there are none."),
     ] = None,
     graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="A file that keeps the answers for the next time.")] = None,
 ) -> None:
     """Answer texts from the bundle of a run."""
+    from hfrecipes.inference.cache import Cache
     from hfrecipes.inference.predictor import Predictor
 
-    predictor = Predictor.open(run, graph)
+    predictor = Predictor.open(run, graph, cache=None if cache is None else Cache(file=cache))
     given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
     for answer in predictor(_row(text) for text in given):
         print(answer)

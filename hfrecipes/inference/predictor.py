@@ -5,8 +5,11 @@ Over a bundle it imports neither torch nor transformers: the first answer of a n
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +17,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import DataError, ModelError, UserError
-from hfrecipes.folder import opened, read_json
+from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
+from hfrecipes.inference.cache import Cache
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
@@ -45,26 +50,46 @@ class Predictor:
     engine: Engine
     scorer: Engine
     batch_dependent: bool = False
+    cache: Cache | None = None
 
     @classmethod
-    def open(cls, path: str | Path, graph: str | None = None, threads: int | None = None, **generation: Any) -> Predictor:
+    def open(
+        cls, path: str | Path, graph: str | None = None, threads: int | None = None, cache: Cache | None = None, **generation: Any
+    ) -> Predictor:
         """Open a run folder, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
-        targets, or `pytorch` for the checkpoint. `generation` changes the task's options of `generate`. Raises ModelError
-        where there is no such folder, repository or graph.
+        targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `generation` changes the
+        task's options of `generate`. Raises ModelError where there is no such folder, repository or graph.
         """
         folder = local_folder(path)
+        found, source = cls._open(path, folder, graph, threads, generation)
+        if cache is None:
+            return found
+        if found.task.generates and {**found.task.writing(), **generation}.get("do_sample"):
+            raise UserError("cache", "answers are drawn at random, and no two are the same", "Write do_sample=False, or no cache")
+        sealed = source / "manifest.json"
+        files = sha256(sealed) if sealed.is_file() else listing(source)
+        said = json.dumps([files, graph, generation], sort_keys=True, default=str)
+        answers = TypeAdapter(found.task.answers)
+        cache.bind(hashlib.sha256(said.encode()).hexdigest(), answers.dump_json, answers.validate_json)
+        return dataclasses.replace(found, cache=cache)
+
+    @classmethod
+    def _open(
+        cls, path: str | Path, folder: Path, graph: str | None, threads: int | None, generation: Mapping[str, Any]
+    ) -> tuple[Predictor, Path]:
+        """The predictor, and the folder that it was made from."""
         if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
             checkpoint = folder / "model" if (folder / "recipe.yaml").is_file() else folder
-            return cls.around(load_trained(checkpoint), checkpoint, generation)
+            return cls.around(load_trained(checkpoint), checkpoint, generation), checkpoint
         if (folder / "recipe.yaml").is_file():
             index = folder / "bundles" / "index.json"
             if not index.is_file():
                 raise ModelError(str(path), "has no bundle yet", "Run `hfrecipes ship` on it, or ask for graph='pytorch'")
             target, _, graph = (graph or "").rpartition("/")
             folder = folder / "bundles" / (target or read_json(index)["default"])
-        return cls._bundle(folder, graph or None, threads, generation)
+        return cls._bundle(folder, graph or None, threads, generation), folder
 
     @classmethod
     def _bundle(cls, folder: Path, graph: str | None, threads: int | None, generation: Mapping[str, Any]) -> Predictor:
@@ -100,10 +125,23 @@ class Predictor:
     def __call__(self, texts: Any) -> Any:
         """Answers in the order of the texts."""
         if isinstance(texts, (str, Mapping)):
-            return self.together([self._row(texts)])[0]
+            return self._known([texts], self.together)[0]
         if isinstance(texts, Sequence):
-            return self.answer([self._row(text) for text in texts])
+            return self._known(texts, self.answer)
         return self._stream(iter(texts))
+
+    def _known(self, texts: Sequence[Any], answer: Callable[[Sequence[Row]], list[Any]]) -> list[Any]:
+        """Answers from the cache, and from `answer` to the other texts, each asked once."""
+        cache = self.cache
+        if cache is None:
+            return answer([self._row(text) for text in texts])
+        keys = [cache.key(text) for text in texts]
+        found = {key: held for key in keys if (held := cache.get(key)) is not None}
+        if missing := {key: text for key, text in zip(keys, texts, strict=True) if key not in found}:
+            for key, fresh in zip(missing, answer([self._row(text) for text in missing.values()]), strict=True):
+                found[key] = fresh
+                cache.put(key, fresh)
+        return [found[key] for key in keys]
 
     def stream(self, text: Any) -> Iterator[str]:
         """The answer to one text, piece by piece as it is written. Raises UserError for tasks that do not write."""
@@ -125,8 +163,8 @@ class Predictor:
         return row
 
     def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
-        while window := [self._row(text) for text in itertools.islice(texts, LOOK_AHEAD)]:
-            yield from self.answer(window)
+        while window := list(itertools.islice(texts, LOOK_AHEAD)):
+            yield from self._known(window, self.answer)
 
     def answer(self, rows: Sequence[Row]) -> list[Any]:
         """Answers for rows, in planned batches: texts of like length together; of equal length where the graph's answers

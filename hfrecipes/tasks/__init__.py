@@ -93,6 +93,12 @@ class Task(Part, kind="tasks"):
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Any:
         """The answer to one row from all its windows."""
 
+    @property
+    def answers(self) -> Any:
+        """The type of the answers."""
+        method = type(self).answer
+        return method.__globals__[method.__annotations__["return"]]
+
     def writing(self) -> dict[str, Any]:
         """The options of `generate`: those asked for, over the task's own."""
         return dict(self.generation)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from hfrecipes.data import Column
 from hfrecipes.family import Architecture
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
 
+Vector = Annotated[np.ndarray, PlainValidator(lambda given: np.asarray(given, np.float32)), PlainSerializer(lambda v: v.tolist())]
+
+
 @dataclass(frozen=True)
 class Similarity:
     """The embeddings (of unit length) of one text or two; `score` is the cosine of two, and 1 for a text alone."""
 
     score: float
-    embeddings: tuple[np.ndarray, ...]
+    embeddings: tuple[Vector, ...]
 
     def __str__(self) -> str:
         return f"{self.score:.4f}" if len(self.embeddings) == 2 else " ".join(f"{x:.5f}" for x in self.embeddings[0])

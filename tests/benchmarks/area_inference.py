@@ -19,6 +19,7 @@ from tests.benchmarks.processes import ONE_THREAD, QUIET, answer
 
 ROUNDS = 5
 TEXTS, MANY = 192, 1_000
+FEW, MILLION = 1_000, 1_000_000
 RUN = Path("runs/banking77")
 OURS = "from hfrecipes import Predictor; Predictor.open({run!r}, threads=1)('my card has not come')"
 PIPELINE = "from transformers import pipeline; pipeline('text-classification', model={run!r} + '/model')('my card has not come')"
@@ -39,6 +40,7 @@ def measure() -> list[Goal]:
             equal("labels equal to fp32's", bulk, "ours", "pipeline_1", 0.98),
             faster("one text, over pipeline(text)", alone, "ours_one", "pipeline_one", 6.0),
             faster("one text of 32 tokens, over the PyTorch model alone", alone, "ours_32", "eager", 6.0),
+            *caching(statistics.median(entry["ms"] for entry in bulk["ours"])),
             *starting(run),
             *rounded(run),
         ]
@@ -75,6 +77,31 @@ def equal(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal
     pairs = list(zip(found[ours][0]["labels"], found[peer][0]["labels"], strict=True))
     share = sum(a == b for a, b in pairs) / len(pairs)
     return Goal(figure, f"{share:.1%}", f"of {len(pairs)}", share, bound)
+
+
+def caching(ms: float) -> list[Goal]:
+    """A hit, what a miss adds to `ms` of a text, and what a million answers take."""
+    few, many = (
+        [answer(["-m", "tests.benchmarks.one_cache", str(n)], str(n), **ONE_THREAD) for _ in range(ROUNDS)]
+        for n in (FEW, MILLION)
+    )
+    hit, flat, missed = (
+        statistics.median(found)
+        for found in (
+            [entry["hit_us"] for entry in many],
+            [b["hit_us"] / a["hit_us"] for a, b in zip(few, many, strict=True)],
+            [entry["miss_us"] for entry in many],
+        )
+    )
+    memory = max(entry["mb"] for entry in many)
+    return [
+        Goal("a hit of the cache among a million answers (CPU µs)", f"{hit:.2f} µs", "-", hit, 5.0, at_least=False),
+        Goal("the same, over a thousand answers", f"{hit:.2f} µs", f"{hit / flat:.2f} µs", flat, 1.15, at_least=False),
+        Goal(
+            "what a miss adds to a text of many", f"{missed:.2f} µs", f"{ms:.2f} ms", missed / (1000 * ms), 0.01, at_least=False
+        ),
+        Goal("MB of a million answers", f"{memory:.0f} MB", "-", memory, 250, at_least=False),
+    ]
 
 
 def starting(run: str) -> list[Goal]:
