@@ -41,9 +41,9 @@ class Cache:
         self.entries, self.ttl, self.filed = entries, ttl, filed
         self.file = None if file is None else Path(file)
         self.hits = self.misses = self.evictions = 0
-        self._young: dict[bytes, tuple[float, Any]] = {}
-        self._old: dict[bytes, tuple[float, Any]] = {}
-        self._dying: dict[bytes, tuple[float, Any]] = {}
+        self._young: dict[bytes, Any] = {}
+        self._old: dict[bytes, Any] = {}
+        self._dying: dict[bytes, Any] = {}
         self._waiting: list[tuple[bytes, bytes, float]] = []
         self._lock = threading.Lock()
         self._base: sqlite3.Connection | None = None
@@ -71,18 +71,22 @@ class Cache:
     def get(self, key: bytes) -> Any:
         """The answer, or None."""
         with self._lock:
-            held = self._young.get(key) or self._promoted(key) or self._filed(key)
-            if held is None or (self.ttl is not None and time.time() - held[0] > self.ttl):
+            held = self._young.get(key)
+            if held is None and (held := self._promoted(key)) is None:
+                held = self._filed(key)
+            if held is not None and self.ttl is not None:
+                held = held[1] if time.time() - held[0] <= self.ttl else None
+            if held is None:
                 self.misses += 1
-                return None
-            self.hits += 1
-            return held[1]
+            else:
+                self.hits += 1
+            return held
 
     def put(self, key: bytes, answer: Any) -> None:
         """Keep an answer."""
         with self._lock:
             made = time.time()
-            self._keep(key, (made, answer))
+            self._keep(key, self._dated(made, answer))
             if self._base is not None:
                 self._waiting.append((key, self._write(answer), made))
                 if len(self._waiting) >= WAITING:
@@ -101,13 +105,17 @@ class Cache:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def _promoted(self, key: bytes) -> tuple[float, Any] | None:
+    def _dated(self, made: float, answer: Any) -> Any:
+        """What is kept: with the time where answers grow old. A number for each of a million is 80 MB."""
+        return answer if self.ttl is None else (made, answer)
+
+    def _promoted(self, key: bytes) -> Any:
         held = self._old.pop(key, None)
         if held is not None:
             self._keep(key, held)
         return held
 
-    def _keep(self, key: bytes, held: tuple[float, Any]) -> None:
+    def _keep(self, key: bytes, held: Any) -> None:
         self._young[key] = held
         for _ in range(min(LATER, len(self._dying))):
             self._dying.popitem()
@@ -115,16 +123,16 @@ class Cache:
             self.evictions += len(self._old)
             self._dying, self._old, self._young = self._old, self._young, {}
 
-    def _filed(self, key: bytes) -> tuple[float, Any] | None:
+    def _filed(self, key: bytes) -> Any:
         if self._base is None:
             return None
         for waiting, value, made in self._waiting:
             if waiting == key:
-                return made, self._read(value)
+                return self._dated(made, self._read(value))
         row = self._base.execute("SELECT value, made FROM answers WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        held = (float(row[1]), self._read(row[0]))
+        held = self._dated(float(row[1]), self._read(row[0]))
         self._keep(key, held)
         return held
 
