@@ -38,9 +38,9 @@ def smallest(scores: Mapping[str, Tensor], share: float, whole: bool) -> dict[st
 
 
 def shares(model: Module) -> dict[str, float]:
-    """The share of zeros of each matrix that has many."""
+    """The share of zeros of each matrix that has many; one of nothing else was drawn so, and is to learn."""
     found = {name: float((weight == 0).float().mean()) for name, weight in matrices(model).items()}
-    return {name: share for name, share in found.items() if share >= MANY}
+    return {name: share for name, share in found.items() if MANY <= share < 1}
 
 
 def masks(model: Module) -> dict[str, Tensor]:

@@ -47,7 +47,8 @@ def evaluate(recipe: Recipe, run: Run) -> None:
             write_json(folder / "before.json", before(recipe, run, rows))
             write_json(folder / "baseline.json", baseline(recipe, rows, predictor.config))
         for name, checkpoint in asked.items():
-            found = measure(Predictor.around(load_trained(checkpoint), checkpoint), rows, recipe.metrics(predictor.config))
+            asker = predictor if checkpoint == run.model else Predictor.around(load_trained(checkpoint), checkpoint)
+            found = measure(asker, rows, recipe.metrics(asker.config))
             weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
             write_candidate(folder, name, found, {"mb": weights / 1e6, "precision": "float32", "split": split})
 
