@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from hfrecipes import Predictor
+from hfrecipes import Cache, Predictor
 from hfrecipes.checkpoint import copy_reader, load_trained, save_trained
 from hfrecipes.errors import UserError
 from hfrecipes.folder import seal
@@ -89,6 +89,21 @@ def test_samples_differ_and_stop_strings_stop(folders: tuple[Path, Path]) -> Non
     stopped = Predictor.open(bundle, "fp32", stop_strings=[stop])("the film was good").text
     assert stop in stopped
     assert len(stopped) < len(whole)
+
+
+def test_what_was_written_is_cached_and_what_is_drawn_at_random_is_not(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    _, bundle = folders
+    for _ in range(2):
+        cache = Cache(file=tmp_path / "answers")
+        written = Predictor.open(bundle, "fp32", cache=cache)("the film was good")
+        cache.flush()
+    assert (cache.hits, cache.misses) == (1, 0)
+    assert written == Predictor.open(bundle, "fp32")("the film was good")
+    longer = Cache(file=tmp_path / "answers")
+    Predictor.open(bundle, "fp32", cache=longer, max_new_tokens=2)("the film was good")
+    assert longer.misses == 1
+    with pytest.raises(UserError, match="drawn at random"):
+        Predictor.open(bundle, "fp32", cache=Cache(), do_sample=True)
 
 
 def test_an_int8_bundle_writes_too(folders: tuple[Path, Path]) -> None:
