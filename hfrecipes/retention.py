@@ -161,6 +161,9 @@ def _drawn(metric: Metric, said: Sequence[Sequence[Any]], references: Sequence[A
     count = len(references)
     generator = np.random.default_rng(0)
     draws = tqdm(range(DRAWS), desc="rows drawn again", disable=None, leave=False)
+    if metric.mean_of_rows:
+        rows = np.array([[metric.score([a], [r])[metric.figure] for a, r in zip(each, references, strict=True)] for each in said])
+        return rows.mean(1).tolist(), [rows[:, generator.integers(0, count, count)].mean(1).tolist() for _ in draws]
     return scores(range(count)), [scores(generator.integers(0, count, count).tolist()) for _ in draws]
 
 

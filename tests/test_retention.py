@@ -14,7 +14,8 @@ from hfrecipes import retention
 from hfrecipes.cli import app
 from hfrecipes.errors import RunError
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.retention import compare, directions
+from hfrecipes.metrics.squad import Squad
+from hfrecipes.retention import _drawn, compare, directions
 from tests.contracts import make
 
 Graded = Callable[[str, float], Path]
@@ -105,3 +106,15 @@ def test_the_command_prints_the_table_and_what_it_says(graded: Graded) -> None:
     assert done.exit_code == 0, done.output
     assert "| student without a teacher | alone | 0.2500 |" in done.stdout
     assert "The student keeps 50.0% of the teacher's accuracy on 32 rows" in done.stdout
+
+
+def test_a_mean_over_rows_is_drawn_from_what_each_row_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = Squad()
+    said = [["the cat", "a dog sat", "no", "blue sky"], ["cat", "dog", "yes", "sky"]]
+    references = [["cat"], ["the dog"], ["yes"], ["the sky", "heavens"]]
+    whole, quick = _drawn(metric, said, references)
+    assert whole == pytest.approx([metric.score(each, references)["squad_f1"] for each in said])
+    monkeypatch.setattr(Squad, "mean_of_rows", False)
+    _, slow = _drawn(metric, said, references)
+    assert len(quick) == len(slow) == retention.DRAWS
+    assert quick[:50] == [pytest.approx(each) for each in slow[:50]]

@@ -16,11 +16,12 @@ class Metric(Part, kind="metrics"):
     """Base of metrics. Higher is better for all of them unless `lower_is_better`.
 
     `wants` is the form of an answer that the metric reads: its `label` (what the task gives as the answer), or the `scores`
-    of all labels, as a mapping.
+    of all labels, as a mapping. `mean_of_rows`: the figure that counts is the mean of what it is for each row alone.
     """
 
     lower_is_better: ClassVar[bool] = False
     wants: ClassVar[str] = "label"
+    mean_of_rows: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -6,7 +6,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from hfrecipes.metrics import Metric
 from hfrecipes.part import value
@@ -20,6 +20,8 @@ class Squad(Metric):
     there is no answer: then only an empty text is right (Rajpurkar et al. 2018). Where some questions have an answer and some
     have none, each kind is reported as well.
     """
+
+    mean_of_rows: ClassVar[bool] = True
 
     @property
     def figure(self) -> str:
