@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.goals import Goal
+from tests.benchmarks.goals import Goal, faster
 from tests.benchmarks.processes import ONE_THREAD, answer
 
 ROUNDS = 5
@@ -90,9 +90,7 @@ def train(side: str, spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def goal(figure: str, found: Found, ours: str, peer: str, bound: float) -> Goal:
     """The median of the rounds' ratios of CPU seconds."""
-    ratio = statistics.median(p["cpu_s"] / o["cpu_s"] for o, p in zip(found[ours], found[peer], strict=True))
-    seconds = [f"{statistics.median(r['cpu_s'] for r in found[side]):.2f} s" for side in (ours, peer)]
-    return Goal(f"{figure} (CPU seconds, median of {ROUNDS})", *seconds, ratio, bound)
+    return faster(f"{figure} (CPU seconds, median of {ROUNDS})", found, ours, peer, bound, "cpu_s", "s")
 
 
 def worse(figure: str, found: Found, ours: str, peer: str) -> Goal:
