@@ -44,7 +44,7 @@ class Cache:
         self._young: dict[bytes, Any] = {}
         self._old: dict[bytes, Any] = {}
         self._dying: dict[bytes, Any] = {}
-        self._waiting: list[tuple[bytes, bytes, float]] = []
+        self._waiting: dict[bytes, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
         self._base: sqlite3.Connection | None = None
         self._secret = b""
@@ -56,7 +56,7 @@ class Cache:
         with self._lock:
             secret = hashlib.sha256(fingerprint.encode()).digest()
             if secret != self._secret:
-                self._young, self._old, self._dying, self._waiting = {}, {}, {}, []
+                self._young, self._old, self._dying, self._waiting = {}, {}, {}, {}
             self._secret, self._write, self._read = secret, write, read
             if self.file is not None and self._base is None:
                 atexit.register(self.flush)
@@ -88,7 +88,7 @@ class Cache:
             made = time.time()
             self._keep(key, self._dated(made, answer))
             if self._base is not None:
-                self._waiting.append((key, self._write(answer), made))
+                self._waiting[key] = (self._write(answer), made)
                 if len(self._waiting) >= WAITING:
                     self._flush()
 
@@ -126,10 +126,8 @@ class Cache:
     def _filed(self, key: bytes) -> Any:
         if self._base is None:
             return None
-        for waiting, value, made in self._waiting:
-            if waiting == key:
-                return self._dated(made, self._read(value))
-        row = self._base.execute("SELECT value, made FROM answers WHERE key = ?", (key,)).fetchone()
+        select = "SELECT value, made FROM answers WHERE key = ?"
+        row = self._waiting.get(key) or self._base.execute(select, (key,)).fetchone()
         if row is None:
             return None
         held = self._dated(float(row[1]), self._read(row[0]))
@@ -140,8 +138,10 @@ class Cache:
         if self._base is None or not self._waiting:
             return
         with self._base:
-            self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", self._waiting)
-            self._waiting = []
+            self._base.executemany(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", [(key, *held) for key, held in self._waiting.items()]
+            )
+            self._waiting = {}
             [count] = self._base.execute("SELECT count(*) FROM answers").fetchone()
             if count > self.filed:
                 doomed = count - self.filed + self.filed // 10
