@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EVERY = 10
 """Steps between two choices of what is zero."""
-Part = Annotated[float, Field(ge=0, le=1)]
+Moment = Annotated[float, Field(ge=0, le=1)]
 
 
 @value
@@ -30,8 +30,8 @@ class Growing(Strategy):
     last_is_best: ClassVar[bool] = True
 
     sparsity: Sparsity = 0.5
-    begin: Part = 0.1
-    end: Part = 0.7
+    begin: Moment = 0.1
+    end: Moment = 0.7
 
     @model_validator(mode="after")
     def _ordered(self) -> Any:

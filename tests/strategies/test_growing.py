@@ -12,6 +12,7 @@ from hfrecipes import verbs
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import build
 from hfrecipes.recipe import Recipe
+from hfrecipes.report import Report
 from hfrecipes.strategies._scores import Scored
 from hfrecipes.zeros import matrices
 from tests.contracts import make
@@ -41,9 +42,6 @@ def test_a_run_ends_with_the_zeros_that_were_asked_for_and_still_learns(
     model = load_trained(run.model)
     every = list(matrices(model).values())
     assert sum(int((weight == 0).sum()) for weight in every) / sum(map(torch.numel, every)) == pytest.approx(0.6, abs=0.01)
-    assert verbs.Run.open(run.path) == run
-    from hfrecipes.report import Report
-
     assert Report.load(run.path).scores["accuracy"] > 0.8
 
 
@@ -53,7 +51,7 @@ def test_a_weight_that_training_moves_towards_zero_loses_its_score() -> None:
     towards = torch.tensor([[1.0, 1.0, -1.0, -1.0]])  # the gradient: a step against it shrinks the first and the last
     (scored(weights) * towards).sum().backward()
     lower = -scored.scores.grad  # type: ignore[operator]
-    assert (lower < 0).tolist() == [[True, False, False, True]] or (lower > 0).tolist() == [[False, True, True, False]]
+    assert lower.tolist() == [[-1.0, 1.0, 2.0, -2.0]]
     scored.scores.data += lower
     scored.choose(0.5)
     assert (scored(weights) == 0).tolist() == [[True, False, False, True]]
