@@ -111,8 +111,6 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     """The configuration of a checkpoint with the recipe's own entries and `updates` on top."""
     from transformers import AutoConfig
 
-    from hfrecipes.reshaping import as_reshaped
-
     with _explained(model):
         if model.new:
             config = AutoConfig.for_model(model.new)
@@ -129,6 +127,8 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     for key, entry in entries.items():
         setattr(config, key, entry)
     if ENTRY in config.to_dict():
+        from hfrecipes.reshaping import as_reshaped
+
         config = as_reshaped(config)
     if model.width is not None:
         narrow(config, model.width)

@@ -167,7 +167,6 @@ def describe(model: PreTrainedModel) -> None:
         found = as_reshaped(config, **{SHAPES: shapes, RANKS: ranks})
         model.config, kind = found, found.__class__
         model.__class__ = _model_class(base, kind)
-    settle(model)
 
 
 def _express(model: PreTrainedModel) -> None:

@@ -32,17 +32,20 @@ class Removing(Compressor):
 
         counts = [round(self.keep * len(each)) for each in importances]
         if self.scope == "global":
-            flat = torch.cat([each / each.norm().clamp(min=1e-12) for each in importances])
-            bound = flat.sort(descending=True).values[max(0, sum(counts) - 1)]
-            counts, start = [], 0
-            for each in importances:
-                counts.append(max(1, int((flat[start : start + len(each)] >= bound).sum())))
-                start += len(each)
+            comparable = [normed(each) for each in importances]
+            bound = torch.cat(comparable).sort(descending=True).values[max(0, sum(counts) - 1)]
+            counts = [max(1, int((each >= bound).sum())) for each in comparable]
         for count, each in zip(counts, importances, strict=True):
             if count == 0:
                 what = f"{self.keep} of {len(each)} leaves a layer with none"
                 raise RecipeError(f"compress.{self.name}.keep", what, f"Write at least {1 / len(each):.3f}")
         return [each.topk(count).indices.sort().values for count, each in zip(counts, importances, strict=True)]
+
+
+def normed(importance: Tensor) -> Tensor:
+    """The importances in a layer on a scale that layers share (Molchanov et al. 2017, section 2.2)."""
+    found: Tensor = importance / importance.norm().clamp(min=1e-12)
+    return found
 
 
 def importances(
@@ -84,6 +87,14 @@ def importances(
             hook.remove()
         model.zero_grad(set_to_none=True)
     return found
+
+
+def whole(model: PreTrainedModel, name: str) -> None:
+    """Raise RecipeError where a linear layer has become two: of these no units are known."""
+    from hfrecipes.reshaping import Factors
+
+    if any(isinstance(module, Factors) for module in model.modules()):
+        raise RecipeError(f"compress.{name}", "low_rank stands before it", "Write low_rank behind what removes units, and once")
 
 
 def units(layer: Any) -> int:

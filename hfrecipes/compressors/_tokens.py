@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ def kept(folder: Path, used: Iterable[int]) -> list[int]:
     characters can still be read, and of pairs that were merged all that lead to a token that is kept. Raises ModelError where
     the kind of tokenizer is not known."""
     values = read_json(folder / "tokenizer.json")
-    model, ids = values["model"], _ids(values["model"])
-    chosen = {token for token, i in ids.items() if i in set(used) or len(_bare(token)) <= 1}
+    model, ids, asked = values["model"], _ids(values["model"]), set(used)
+    chosen = {token for token, i in ids.items() if i in asked or len(_bare(token)) <= 1}
     chosen |= {model["unk_token"]} if model.get("unk_token") else set()
     if model["type"] == "Unigram" and model.get("unk_id") is not None:
         chosen.add(model["vocab"][model["unk_id"]][0])
@@ -48,10 +47,10 @@ def cut(folder: Path, keep: Sequence[int]) -> None:
         model["vocab"] = {token: fresh[i] for token, i in sorted(ids.items(), key=lambda item: item[1]) if i in fresh}
     if "merges" in model:
         known = model["vocab"]
-        model["merges"] = [m for m in model["merges"] if {*_pair(m), "".join(_pair(m))} <= set(known)]
+        model["merges"] = [m for m in model["merges"] if all(each in known for each in (*_pair(m), "".join(_pair(m))))]
     for entry in values["added_tokens"]:
         entry["id"] = fresh[entry["id"]]
-    values["post_processor"] = _renumbered(values.get("post_processor"), fresh)
+    _renumber_special(values["post_processor"] or {}, fresh)
     write_json(folder / "tokenizer.json", values)
     options = read_json(folder / "tokenizer_config.json")
     if "added_tokens_decoder" in options:
@@ -94,15 +93,12 @@ def _pair(merge: Any) -> tuple[str, str]:
     return first, second
 
 
-def _renumbered(processor: Any, fresh: Mapping[int, int]) -> Any:
-    """A post-processor with the new ids of the special tokens that it writes."""
-    if not isinstance(processor, dict):
-        return processor
-    found = json.loads(json.dumps(processor))
-    for entry in (found.get("special_tokens") or {}).values():
+def _renumber_special(processor: Any, fresh: Mapping[int, int]) -> None:
+    """Give the special tokens that a post-processor writes, in place, their new ids."""
+    for entry in (processor.get("special_tokens") or {}).values():
         entry["ids"] = [fresh[i] for i in entry["ids"]]
     for name in ("sep", "cls"):
-        if isinstance(found.get(name), list):
-            found[name][1] = fresh[found[name][1]]
-    found |= {"processors": [_renumbered(each, fresh) for each in found["processors"]]} if "processors" in found else {}
-    return found
+        if isinstance(processor.get(name), list):
+            processor[name][1] = fresh[processor[name][1]]
+    for each in processor.get("processors", ()):
+        _renumber_special(each, fresh)

@@ -19,9 +19,10 @@ class FeedForward(Removing):
     stay (structured pruning by first-order importance, Molchanov et al. 2017, arXiv:1611.06440)."""
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
-        from hfrecipes.compressors._structured import importances, keep
+        from hfrecipes.compressors._structured import importances, keep, whole
         from hfrecipes.family import blocks, feed_forwards
 
+        whole(model, self.name)
         found = [each for name in blocks(model) for each in feed_forwards(model.get_submodule(name))]
         if not found:
             raise RecipeError("compress.feed_forward", f"no feed-forward is known in {type(model).__name__}", "Leave it out")

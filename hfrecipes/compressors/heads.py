@@ -25,10 +25,11 @@ class Heads(Removing):
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
 
-        from hfrecipes.compressors._structured import importances
+        from hfrecipes.compressors._structured import importances, normed, whole
         from hfrecipes.family import attentions, blocks
         from hfrecipes.reshaping import settle
 
+        whole(model, self.name)
         every = [each for name in blocks(model) for each in attentions(model.get_submodule(name))]
         if not every:
             raise RecipeError("compress.heads", f"no attention is known in {type(model).__name__}", "Leave it out")
@@ -38,7 +39,7 @@ class Heads(Removing):
         if biases and self.scope == "global":
             raise RecipeError("compress.heads.scope", "the blocks share a bias over positions", "Write `scope: local`")
         if biases:
-            total = torch.stack([each / each.norm().clamp(min=1e-12) for each in found]).sum(0)
+            total = torch.stack([normed(each) for each in found]).sum(0)
             found = [total for _ in found]
         chosen = self.chosen(found)
         for each, kept in zip(every, chosen, strict=True):

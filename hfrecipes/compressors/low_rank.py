@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @value
 class LowRank(Compressor):
     """Linear layers inside of the blocks become two thinner ones, which have `keep` of the weights: the best such matrices of the
-    trained one by its singular values (Eckart and Young 1936). Needs recovery more than the others."""
+    trained one by its singular values (Eckart and Young 1936). Needs recovery more than the others, and stands behind those that
+    remove units."""
 
     keep: Share
 
@@ -23,9 +24,11 @@ class LowRank(Compressor):
         import torch
         from transformers.pytorch_utils import Conv1D
 
+        from hfrecipes.compressors._structured import whole
         from hfrecipes.family import linear_layers
         from hfrecipes.reshaping import factors, size
 
+        whole(model, self.name)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)
             rows, columns = size(layer)

@@ -29,8 +29,7 @@ class Recover(Compressor):
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         from hfrecipes.objectives import Objective
-        from hfrecipes.strategies import Strategy
 
         taught = Objective.choose({"distill": {"teacher": given.original, "losses": self.losses}})
         options = {"num_train_epochs": self.epochs, "max_steps": -1, **self.train}
-        return given.train(model, {"objective": taught, "strategy": Strategy.choose("full"), "train": options})
+        return given.train(model, {"objective": taught, "train": options})

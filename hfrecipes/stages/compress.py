@@ -18,9 +18,11 @@ from hfrecipes.compressors import Given
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.models import Model, load_tokens
+from hfrecipes.objectives import Objective
 from hfrecipes.reshaping import describe
 from hfrecipes.stages import log, stage
 from hfrecipes.stages.train import collator, finished, head_for, trainer_for
+from hfrecipes.strategies import Strategy
 
 if TYPE_CHECKING:
     import torch
@@ -74,19 +76,12 @@ class OfRun(Given):
         self.tokenizer = self.rows.data / "tokenizer"
 
     def batches(self) -> Iterator[Mapping[str, torch.Tensor]]:
-        from datasets import load_from_disk
-
         config = read_json(Path(self.original) / "config.json")
         collate = collator(self.recipe, load_tokens(self.tokenizer, self.recipe.task.max_length, config))
-        rows = load_from_disk(str(self.rows.data / "train")).shuffle(seed=self.recipe.seed)
-        lengths = list(rows["length"])[:ROWS]
-        rows = rows.select(sorted(range(len(lengths)), key=lengths.__getitem__))
-        names = [name for name in rows.column_names if name != "length"]
-        for start in range(0, len(rows), AT_ONCE):
-            part = rows[start : start + AT_ONCE]
-            yield collate(
-                [dict(zip(names, entries, strict=True)) for entries in zip(*(part[name] for name in names), strict=True)]
-            )
+        rows = self._split("train").shuffle(seed=self.recipe.seed)
+        chosen = sorted(rows.select(range(min(ROWS, len(rows)))).to_list(), key=lambda row: row["length"])
+        for start in range(0, len(chosen), AT_ONCE):
+            yield collate(chosen[start : start + AT_ONCE])
 
     def loss(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> torch.Tensor:
         return self.recipe.task.loss(model, batch)[0]
@@ -135,8 +130,9 @@ class OfRun(Given):
 
 
 def again(recipe: Recipe, checkpoint: Path) -> Recipe:
-    """The recipe for a checkpoint that was trained: its head is there."""
-    return dataclasses.replace(recipe, model=Model(path=str(checkpoint)), head=None, compress=())
+    """The recipe for a checkpoint that was trained: its head is there, and no strategy or objective of the first training is."""
+    plain = {"head": None, "strategy": Strategy.choose("full"), "objective": Objective.choose("supervised"), "compress": ()}
+    return dataclasses.replace(recipe, model=Model(path=str(checkpoint)), **plain)
 
 
 def weigh(name: str, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:

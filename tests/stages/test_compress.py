@@ -128,6 +128,7 @@ def test_a_second_run_skips_the_stage_and_a_change_redoes_it_alone(
         ("compress=[{magnitude: {sparsity: 1}}]", "less than 1"),
         ("compress=[{layers: {keep: 5}}]", "compress.layers.keep: 5 of 2 blocks"),
         ("compress=[{heads: {kep: 0.5}}]", "Did you mean 'keep'"),
+        ("compress=[{low_rank: {keep: 0.5}}, {heads: {keep: 0.5}}]", "compress.heads: low_rank stands before it"),
         ("compress=[prune]", "unknown compressor 'prune'"),
     ],
 )
