@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field
 from pydantic_core import ArgsKwargs
 
@@ -34,7 +35,7 @@ class Data(Checked):
     configuration of a Hub data set and `revision` its branch, tag or commit. `train`, `validation` and `test` name the
     splits; where there is no validation split, `validation_size` of the training rows is cut off, each class in proportion.
     Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
-    `max_samples` takes that many rows of each split at random (always the same ones). `labelled` keeps the labels of so many
+    `max_samples` takes that many rows of each split at random (always the same ones, in their order). `labelled` keeps the labels of so many
     training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns from rows
     without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training rows anew,
     once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `fingerprint` is written into `recipe.yaml` by a
@@ -153,8 +154,9 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
     if split not in splits:
         raise DataError("data", f"there is no split '{split}' in {data.path}", f"It has: {', '.join(splits)}")
     rows = splits[split]
-    if data.max_samples is not None:
-        rows = rows.shuffle(seed=0, keep_in_memory=True).select(range(min(data.max_samples, len(rows))), keep_in_memory=True)
+    if data.max_samples is not None and data.max_samples < len(rows):
+        drawn = np.random.default_rng(0).permutation(len(rows))[: data.max_samples]
+        rows = rows.select(sorted(drawn.tolist()), keep_in_memory=True)
     if len(rows) == 0:
         raise DataError("data", f"the split '{split}' of {data.path} has no rows")
     named = {role: data.columns.get(role, role) for role in roles}
