@@ -35,10 +35,11 @@ class Data(Checked):
     configuration of a Hub data set and `revision` its branch, tag or commit. `train`, `validation` and `test` name the
     splits; where there is no validation split, `validation_size` of the training rows is cut off, each class in proportion.
     Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
-    `max_samples` takes that many rows of each split at random (always the same ones, in their order). `labelled` keeps the labels of so many
-    training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns from rows
-    without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training rows anew,
-    once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `fingerprint` is written into `recipe.yaml` by a
+    `max_samples` takes that many rows of each split at random (always the same ones, in their order). `labelled` keeps the labels
+    of so many training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns
+    from rows without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training
+    rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `fingerprint` is written into
+    `recipe.yaml` by a
     run; where it stands, other rows are refused.
     """
 

@@ -103,6 +103,22 @@ def compression(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def choices(table: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], list[list[str]]]:
+    """The table of the graphs that one was chosen from, as texts."""
+    header = ["graph", figure, "equal answers", "MB", "ms alone", "ms in a list", "refused by"]
+    rows = [
+        [
+            entry["name"],
+            f"{entry['scores'][figure]:.4f}",
+            f"{entry['agreement']['served']:.1%}",
+            *(f"{entry[key]:.{digits}f}" for key, digits in (("mb", 1), ("alone_ms", 3), ("list_ms", 3))),
+            "; ".join(entry["failed"]) or "-",
+        ]
+        for entry in table
+    ]
+    return header, rows
+
+
 def sentences(found: Mapping[str, Any]) -> list[str]:
     """What zeros gave, where a compression made many: how much the file shrinks, and whether anything got faster."""
     if not found["zeros"]:

@@ -47,6 +47,7 @@ LAYERS = (
     ("batches", "trainer", "features"),
     ("checkpoint", "recipe", "optimization", "inference"),
     ("recipes", "arguments", "measurement"),
+    ("choice",),
     ("stages",),
     ("verbs", "plugins"),
     ("rate_finder", "tuning", "retention", "tables"),

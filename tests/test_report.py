@@ -20,7 +20,7 @@ def test_a_report_holds_what_was_measured(finished: Path) -> None:
         "name": "cpu/int8",
         **{key: measured[key] for key in dataclasses.asdict(int8) if key != "name"},
     }
-    assert int8.mb == (finished / "bundles/cpu/onnx/model_quantized.onnx").stat().st_size / 1e6
+    assert int8.mb == (finished / "bundles/cpu/onnx/model_static.onnx").stat().st_size / 1e6
 
 
 def test_the_scores_are_those_of_what_is_served(finished: Path) -> None:

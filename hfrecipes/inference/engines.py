@@ -23,11 +23,7 @@ def onnx_engine(file: Path, providers: Sequence[str], threads: int | None) -> En
         raise ModelError(
             str(file), f"needs the provider {missing[0]}", f"This machine has: {', '.join(onnxruntime.get_available_providers())}"
         )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(file), options, providers=list(providers))
+    session = onnxruntime.InferenceSession(str(file), session_options(threads), providers=list(providers))
     wanted = {entry.name for entry in session.get_inputs()}
     named = [entry.name for entry in session.get_outputs()]
 
@@ -36,6 +32,22 @@ def onnx_engine(file: Path, providers: Sequence[str], threads: int | None) -> En
         return dict(zip(named, outputs, strict=True))
 
     return run
+
+
+def session_options(threads: int | None) -> Any:
+    """Options of a session of ONNX Runtime: its own threads, warnings not shown, residual sums and layer norms left apart.
+
+    ONNX Runtime 1.32 would make one operator of a sum and the layer norm behind it, which its CPU provider computes unvectorised:
+    23 % of the time of an int8 MiniLM on 768 tokens, against 6 % for the two operators.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("optimization.disable_specified_optimizers", "SkipLayerNormFusion")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return options
 
 
 def torch_engine(model: Any) -> Engine:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel, TextIteratorStreamer
 from transformers.exporters import ExportedModel
+
+from hfrecipes.inference.engines import session_options
 
 ENCODER = "encoder"
 """The folder of the encoder's graph beside the decoder's."""
@@ -55,10 +56,7 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
     @classmethod
     def open(cls, folder: Path, providers: list[str], threads: int | None) -> OnnxGenerator:
         """The graphs that a target wrote into `folder`."""
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options = session_options(threads)
         parts = [folder, folder / ENCODER] if (folder / ENCODER).is_dir() else [folder]
         loaded = [ExportedModel.from_pretrained(p, providers=providers, session_options=options) for p in parts]
         return cls(loaded[0], loaded[1] if len(loaded) == 2 else None)

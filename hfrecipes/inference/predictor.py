@@ -98,18 +98,30 @@ class Predictor:
         chosen = graph or manifest["default"]
         if chosen not in graphs:
             raise ModelError(str(folder), f"has no graph '{chosen}'", f"It has: {', '.join(graphs)}")
+        return cls.over(folder, graphs[chosen], manifest["providers"], threads, generation)
+
+    @classmethod
+    def over(
+        cls,
+        folder: Path,
+        graph: Mapping[str, Any],
+        providers: Sequence[str],
+        threads: int | None = None,
+        generation: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Predictor:
+        """One graph of the bundle in `folder`, as its manifest describes it."""
         task, config, tokens = open_reader(folder)
-        file, providers = folder / graphs[chosen]["file"], manifest["providers"]
+        file = folder / graph["file"]
         if not task.generates:
             engine = scorer = onnx_engine(file, providers, threads)
         else:
             from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
 
-            model = OnnxGenerator.open(file, providers, threads)
+            model = OnnxGenerator.open(file, list(providers), threads)
             engine = Writer(model, folder, {**task.writing(), **generation})
             pair = model.encoder is not None
             scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads)
-        return cls(task, config, tokens, engine, scorer, graphs[chosen]["batch_dependent"])
+        return cls(task, config, tokens, engine, scorer, graph["batch_dependent"])
 
     @classmethod
     def around(cls, model: Any, folder: Path, generation: Mapping[str, Any] = MappingProxyType({})) -> Predictor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from datasets import load_from_disk
 
 from hfrecipes.checkpoint import KEPT, copy_reader, load_trained, open_reader
+from hfrecipes.choice import choose
 from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
-from hfrecipes.stages import stage, trained
+from hfrecipes.stages import log, stage, trained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,38 +18,35 @@ if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
 CALIBRATION_BATCHES = 16
+WEIGHTS = "model.safetensors"
 
 
-@stage(blocks=("export",), after=lambda recipe: ("prepare", trained(recipe)), outputs=("bundles",))
+@stage(blocks=("export", "check", "evaluate"), after=lambda recipe: ("prepare", trained(recipe)), outputs=("bundles",))
 def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe is the one to serve."""
-    import dataclasses
-
     samples = batches(run)
     with staged(run.bundles) as folder:
         for target in recipe.export:
             bundle = folder / target.name
             bundle.mkdir()
-            model = load_trained(run.model).eval()
-            graphs = target.export(model, samples, bundle)
+            made = target.export(load_trained(run.model).eval(), samples, bundle)
             copy_reader(run.model, bundle)
-            seal(
-                bundle,
-                {
-                    "target": target.name,
-                    "providers": list(target.providers),
-                    "default": list(graphs)[-1],
-                    "graphs": {name: dataclasses.asdict(graph) for name, graph in graphs.items()},
-                    "checkpoint": sha256(run.model / "model.safetensors"),
-                },
-            )
+            graphs = {name: dataclasses.asdict(graph) for name, graph in made.items()}
+            facts: dict[str, Any] = {
+                "target": target.name,
+                "providers": list(target.providers),
+                "checkpoint": sha256(run.model / WEIGHTS),
+            }
+            if any("/" in name for name in graphs):
+                found = choose(recipe, bundle, graphs, target, load_from_disk(str(run.data / "validation_rows")))
+                log.info("%s: %s of %s", target.name, found.name, ", ".join(graphs))
+                graphs, facts["choice"] = found.keep(bundle, graphs), found.table
+            seal(bundle, {**facts, "default": list(graphs)[-1], "graphs": graphs})
         write_json(folder / "index.json", {"default": recipe.export[0].name, "targets": [t.name for t in recipe.export]})
 
 
 def batches(run: Run) -> list[dict[str, np.ndarray]]:
     """Batches of the run's own training rows, of at least two rows: what a target traces with and calibrates on."""
-    from datasets import load_from_disk
-
     task, _, tokens = open_reader(run.model)
     rows = load_from_disk(str(run.data / "train"))
     names = set(tokens.inputs)

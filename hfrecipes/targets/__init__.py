@@ -32,7 +32,8 @@ class Target(Part, kind="targets"):
 
     @abstractmethod
     def export(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
-        """Write the graphs below `folder` and return them by name; the last is the one to serve.
+        """Write the graphs below `folder` and return them by name: `KIND`, or `KIND/VARIANT` where several are made of a kind,
+        of which the run keeps one. The last is the one to serve, where nothing is chosen.
 
         `samples` are batches of the run's own data: the first is traced, all may serve for calibration.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from hfrecipes import Predictor
+from hfrecipes.checkpoint import load_trained
 from hfrecipes.errors import ModelError
+from hfrecipes.folder import Run
 from hfrecipes.inference.predictor import LOOK_AHEAD
+from hfrecipes.stages.export import batches
+from hfrecipes.targets.cpu import Cpu
 from tests.conftest import sentiment
 
 ROWS = sentiment(40, start=500)
@@ -43,11 +48,21 @@ def test_the_same_answer_is_given_alone_in_a_list_and_in_a_stream(predictor: Pre
     assert [answer.scores["positive"] for answer in predictor(iter(TEXTS))] == pytest.approx(alone, abs=1e-5)
 
 
-def test_the_served_graph_answers_a_text_the_same_whatever_it_comes_with(finished: Path) -> None:
+def test_a_graph_whose_answers_depend_on_the_batch_gets_texts_of_one_length_together(finished: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(finished / "bundles/cpu", tmp_path / "cpu"))
+    (bundle / "onnx").rename(bundle / "before")
+    graphs = Cpu(quantize="dynamic").export(load_trained(finished / "model"), batches(Run.open(finished)), bundle)
+    dynamic = Predictor.over(bundle, dataclasses.asdict(graphs["int8"]), Cpu.providers)
+    assert dynamic.batch_dependent
+    together = {text: answer.label for text, answer in zip(TEXTS, dynamic(TEXTS), strict=True)}
+    assert {text: dynamic(text).label for text in TEXTS} == together
+
+
+def test_the_served_graph_answers_a_text_the_same_to_the_last_bit_whatever_it_comes_with(finished: Path) -> None:
     served = Predictor.open(finished)
-    assert served.batch_dependent
-    together = {text: answer.label for text, answer in zip(TEXTS, served(TEXTS), strict=True)}
-    assert {text: served(text).label for text in TEXTS} == together
+    assert not served.batch_dependent
+    together = served.together([served._row(text) for text in TEXTS])
+    assert [served(text).scores for text in TEXTS] == [answer.scores for answer in together]
 
 
 def test_a_stream_is_read_a_window_ahead_and_no_further(predictor: Predictor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,24 @@ import pytest
 import torch
 
 from hfrecipes import Predictor
-from hfrecipes.checkpoint import load_trained
+from hfrecipes.checkpoint import copy_reader, load_trained
 from hfrecipes.errors import RecipeError
+from hfrecipes.folder import Run
 from hfrecipes.objectives import _quantized
 from hfrecipes.objectives._quantized import Quantized
+from hfrecipes.stages.export import batches
+from hfrecipes.targets.cpu import Cpu
 from tests.conftest import Open
 from tests.objectives.test_distill import lesson, named, saved
 from tests.strategies.test_contract import CASES, batch
 
 
-def test_it_says_what_the_int8_graph_says(finished: Path) -> None:
+def test_it_says_what_the_dynamic_int8_graph_says(finished: Path, tmp_path: Path) -> None:
     """Far nearer to it than the exact model is."""
     model: Any = load_trained(finished / "model").eval()
-    int8 = Predictor.open(finished, "cpu/int8")
+    graphs = Cpu(quantize="dynamic").export(model, batches(Run.open(finished)), tmp_path)
+    copy_reader(finished / "model", tmp_path)
+    int8 = Predictor.over(tmp_path, dataclasses.asdict(graphs["int8"]), Cpu.providers)
     rounded, apart = Quantized(model), []
     for text in ("the film was good", "the plot was awful and the scene dull", "a lovely play", "it was poor"):
         features = int8.task.encode([{"text": text}], int8.tokens, int8.config)

@@ -1,0 +1,106 @@
+"""Choice: of several graphs for one device the fastest that would be released, by its times and answers on held-out rows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes.checks import Check, Trial
+from hfrecipes.folder import size
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.measurement import agreement, measure
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+    from hfrecipes.targets import Target
+    from hfrecipes.tasks import Row
+
+MOST = 512
+"""Rows that candidates answer."""
+SECONDS = 1.0
+"""How long each candidate is timed, in turns with the others."""
+ALONE, TOGETHER = 8, 64
+"""Texts of a turn that are answered one by one, and in a list."""
+WORTH = 0.9
+"""What the time of a graph counts whose answers do not depend on their batch."""
+USUAL = ("parity", "quality")
+"""The checks that candidates must pass where the recipe names none."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The `name` of the graph that was chosen, and the `table` of all: scores, agreement, MB, milliseconds, verdicts."""
+
+    name: str
+    table: list[dict[str, Any]]
+
+    def keep(self, bundle: Path, graphs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The graphs that stay: those without variants, then the chosen one under the name of its kind. Other files go."""
+        kept = {name: graph for name, graph in graphs.items() if "/" not in name and name != self.name}
+        kept[self.name.partition("/")[0]] = graphs[self.name]
+        for graph in graphs.values():
+            if graph not in kept.values():
+                (bundle / graph["file"]).unlink()
+        return kept
+
+
+def choose(recipe: Recipe, bundle: Path, graphs: Mapping[str, Mapping[str, Any]], target: Target, rows: Iterable[Row]) -> Choice:
+    """Measure the graphs of a bundle on held-out `rows`, and choose the fastest of those that the recipe's checks let through.
+
+    The first graph is what the others are compared with, as PyTorch is on the test split. Where none passes, it is the first.
+    """
+    held = list(itertools.islice(rows, MOST))
+    candidates = {name: Predictor.over(bundle, graph, target.providers, threads=1) for name, graph in graphs.items()}
+    first, metrics = next(iter(graphs)), recipe.metrics(next(iter(candidates.values())).config)
+    measured = {name: measure(predictor, held, metrics) for name, predictor in candidates.items()}
+    times = timed(candidates, [recipe.task.row(recipe.task.sample(row)) for row in held])
+    facts = {
+        name: {
+            **graphs[name],
+            "mb": size(bundle / graphs[name]["file"]) / 1e6,
+            "agreement": agreement(found, measured[first]),
+            "scores": found.scores,
+            **found.latency,
+        }
+        for name, found in measured.items()
+    }
+    table = []
+    for name, ours in facts.items():
+        trial = Trial({"pytorch": facts[first], name: ours}, name, metrics[0].figure, metrics[0].lower_is_better)
+        verdicts = [check.judge(trial) for check in recipe.check or [Check.choose(usual) for usual in USUAL]]
+        row = {key: ours[key] for key in ("precision", "batch_dependent", "mb", "agreement", "scores")}
+        failed = [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if not verdict.passed]
+        table.append({"name": name, **row, **times[name], "failed": failed})
+    passed = [entry for entry in table if not entry["failed"]]
+    return Choice(min(passed, key=cost)["name"] if passed else first, table)
+
+
+def cost(entry: Mapping[str, Any]) -> float:
+    """What a row of the table is chosen by: the geometric mean of its times, a tenth less where answers stand by themselves."""
+    return math.sqrt(entry["alone_ms"] * entry["list_ms"]) * (1.0 if entry["batch_dependent"] else WORTH)
+
+
+def timed(candidates: Mapping[str, Predictor], rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Milliseconds of processor time a text, medians of turns: one by one (`alone_ms`) and in a list (`list_ms`)."""
+    found: dict[str, dict[str, list[float]]] = {name: {"alone_ms": [], "list_ms": []} for name in candidates}
+    until = time.perf_counter() + SECONDS * len(candidates)
+    for turn in itertools.count():
+        begin = turn * TOGETHER % max(1, len(rows) - TOGETHER)
+        some = rows[begin : begin + TOGETHER]
+        for name, predictor in candidates.items():
+            started = time.process_time()
+            for row in some[:ALONE]:
+                predictor.together([row])
+            between = time.process_time()
+            predictor.answer(some)
+            found[name]["alone_ms"].append(1000 * (between - started) / len(some[:ALONE]))
+            found[name]["list_ms"].append(1000 * (time.process_time() - between) / len(some))
+        if time.perf_counter() > until:
+            break
+    return {name: {way: statistics.median(times) for way, times in ways.items()} for name, ways in found.items()}
