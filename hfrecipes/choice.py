@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes.checks import Check, Trial
 from hfrecipes.folder import size
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.measurement import agreement, measure
+from hfrecipes.measurement import agreement, measure, quantile
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -29,6 +29,8 @@ ALONE, TOGETHER = 8, 64
 """Texts of a turn that are answered one by one, and in a list."""
 WORTH = 0.9
 """What the time of a graph counts whose answers do not depend on their batch."""
+KEPT = ("precision", "batch_dependent", "mb", "agreement", "scores", "p50_ms", "p95_ms", "list_ms")
+"""What the table keeps of the facts."""
 USUAL = ("parity", "quality")
 """The checks that candidates must pass where the recipe names none."""
 
@@ -66,7 +68,7 @@ def choose(recipe: Recipe, bundle: Path, graphs: Mapping[str, Mapping[str, Any]]
             "mb": size(bundle / graphs[name]["file"]) / 1e6,
             "agreement": agreement(found, measured[first]),
             "scores": found.scores,
-            **found.latency,
+            **times[name],
         }
         for name, found in measured.items()
     }
@@ -74,33 +76,42 @@ def choose(recipe: Recipe, bundle: Path, graphs: Mapping[str, Mapping[str, Any]]
     for name, ours in facts.items():
         trial = Trial({"pytorch": facts[first], name: ours}, name, metrics[0].figure, metrics[0].lower_is_better)
         verdicts = [check.judge(trial) for check in recipe.check or [Check.choose(usual) for usual in USUAL]]
-        row = {key: ours[key] for key in ("precision", "batch_dependent", "mb", "agreement", "scores")}
+        row = {key: ours[key] for key in KEPT}
         failed = [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if not verdict.passed]
-        table.append({"name": name, **row, **times[name], "failed": failed})
+        table.append({"name": name, **row, "failed": failed})
     passed = [entry for entry in table if not entry["failed"]]
     return Choice(min(passed, key=cost)["name"] if passed else first, table)
 
 
 def cost(entry: Mapping[str, Any]) -> float:
     """What a row of the table is chosen by: the geometric mean of its times, a tenth less where answers stand by themselves."""
-    return math.sqrt(entry["alone_ms"] * entry["list_ms"]) * (1.0 if entry["batch_dependent"] else WORTH)
+    return math.sqrt(entry["p50_ms"] * entry["list_ms"]) * (1.0 if entry["batch_dependent"] else WORTH)
 
 
 def timed(candidates: Mapping[str, Predictor], rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Milliseconds of processor time a text, medians of turns: one by one (`alone_ms`) and in a list (`list_ms`)."""
-    found: dict[str, dict[str, list[float]]] = {name: {"alone_ms": [], "list_ms": []} for name in candidates}
+    """Milliseconds of processor time a text over turns of all candidates: one by one (`p50_ms`, `p95_ms`), and in a list (median
+    of the turns, `list_ms`)."""
+    alone: dict[str, list[float]] = {name: [] for name in candidates}
+    listed: dict[str, list[float]] = {name: [] for name in candidates}
     until = time.perf_counter() + SECONDS * len(candidates)
     for turn in itertools.count():
         begin = turn * TOGETHER % max(1, len(rows) - TOGETHER)
         some = rows[begin : begin + TOGETHER]
         for name, predictor in candidates.items():
-            started = time.process_time()
             for row in some[:ALONE]:
+                started = time.process_time()
                 predictor.together([row])
-            between = time.process_time()
+                alone[name].append(1000 * (time.process_time() - started))
+            started = time.process_time()
             predictor.answer(some)
-            found[name]["alone_ms"].append(1000 * (between - started) / len(some[:ALONE]))
-            found[name]["list_ms"].append(1000 * (time.process_time() - between) / len(some))
+            listed[name].append(1000 * (time.process_time() - started) / len(some))
         if time.perf_counter() > until:
             break
-    return {name: {way: statistics.median(times) for way, times in ways.items()} for name, ways in found.items()}
+    return {
+        name: {
+            "p50_ms": quantile(alone[name], 0.5),
+            "p95_ms": quantile(alone[name], 0.95),
+            "list_ms": statistics.median(listed[name]),
+        }
+        for name in candidates
+    }

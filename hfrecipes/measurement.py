@@ -75,7 +75,7 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
         alone += predictor.together([row])
         times.append(1000 * (time.perf_counter() - started))
     found["alone"] = _predictions(predictor, alone)
-    latency = {"p50_ms": _quantile(times, 0.5), "p95_ms": _quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
+    latency = {"p50_ms": quantile(times, 0.5), "p95_ms": quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
     return Measured(reached, found, latency)
 
 
@@ -118,6 +118,7 @@ def _slices(items: Sequence[int], size: int) -> list[Sequence[int]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the values lie."""
     ranked = sorted(values)
     return round(ranked[min(len(ranked) - 1, int(share * len(ranked)))], 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hfrecipes.pick import Candidate
     from hfrecipes.tokenization import Cut
 
 WORST = 12
@@ -91,6 +92,21 @@ def draw_frontier(candidates: Sequence[Mapping[str, Any]], metric: str, file: Pa
     axes.set(xlabel="p50 of one text (ms)", ylabel=metric, xscale="log", title=f"{metric} against latency")
     axes.margins(0.25)
     return _save(figure, file)
+
+
+def draw_pareto(candidates: Sequence[Candidate], picked: Candidate | None, figure: str, file: Path) -> str:
+    """The figure against the latency of one text, the area of a point its size on disk; what no other beats is named."""
+    canvas, axes = _axes(9.0, 6.0)
+    for candidate in candidates:
+        color = "tab:red" if candidate == picked else "tab:blue" if candidate.best else "lightgray"
+        axes.scatter(candidate.p50_ms, candidate.score, s=20 + 4 * candidate.mb, alpha=0.6, color=color)
+        if candidate.best or candidate == picked:
+            words = f"{candidate.name}, {candidate.mb:.0f} MB" + (" (picked)" if candidate == picked else "")
+            at = (candidate.p50_ms, candidate.score)
+            axes.annotate(words, at, xytext=(6, 6), textcoords="offset points", fontsize=7)
+    axes.set(xlabel="p50 of one text (ms)", ylabel=figure, xscale="log", title=f"{figure} against latency and size")
+    axes.margins(0.25)
+    return _save(canvas, file)
 
 
 def draw_tokens(cuts: Sequence[Cut], file: Path) -> str | None:

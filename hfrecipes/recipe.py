@@ -20,6 +20,7 @@ from hfrecipes.models import Model
 from hfrecipes.objectives import Objective
 from hfrecipes.optimizers import Optimizer
 from hfrecipes.part import Part, value
+from hfrecipes.pick import Pick
 from hfrecipes.schedules import Schedule
 from hfrecipes.strategies import Strategy
 from hfrecipes.targets import Target
@@ -41,7 +42,9 @@ class Recipe(Part, kind="recipes"):
     `early_stopping` evaluations without a better first metric the training ends. `fast_path`
     names the settings of the process to train with (see `fast_path.py`). `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
-    sentence). `seed` decides the validation cut, the order of the rows and the new weights.
+    sentence). `frontier` names values for some keys, as overrides have them (`model.layers: [6, 3]`), all combinations of
+    which `hfrecipes frontier` measures, and `pick` the rule that it chooses by. `seed` decides the validation cut, the order of
+    the rows and the new weights.
     """
 
     family: ClassVar[Family]
@@ -63,6 +66,8 @@ class Recipe(Part, kind="recipes"):
     early_stopping: Annotated[int, Field(gt=0)] | None = None
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] = ()
+    frontier: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    pick: Pick | None = None
     before: bool = False
     seed: int = 0
 

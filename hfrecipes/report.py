@@ -111,7 +111,7 @@ def choices(table: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str],
             entry["name"],
             f"{entry['scores'][figure]:.4f}",
             f"{entry['agreement']['served']:.1%}",
-            *(f"{entry[key]:.{digits}f}" for key, digits in (("mb", 1), ("alone_ms", 3), ("list_ms", 3))),
+            *(f"{entry[key]:.{digits}f}" for key, digits in (("mb", 1), ("p50_ms", 3), ("list_ms", 3))),
             "; ".join(entry["failed"]) or "-",
         ]
         for entry in table

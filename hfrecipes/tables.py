@@ -14,6 +14,7 @@ from hfrecipes import distributed
 from hfrecipes.part import names
 
 if TYPE_CHECKING:
+    from hfrecipes.frontier import Frontier
     from hfrecipes.report import Report
     from hfrecipes.tokenization import Cut
 
@@ -36,6 +37,19 @@ def print_report(found: Report) -> None:
     for verdict in found.values.get("checks", []):
         console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
     console.print(f"{found.path.with_name('report.md')}", highlight=False)
+
+
+def print_frontier(found: Frontier) -> None:
+    """The candidates of a frontier, which was picked, and where to read on."""
+    header, rows = found.table()
+    table = Table(title=f"measured on {found.rows} held-out rows")
+    for name in header:
+        table.add_column(name, justify="left" if name in ("candidate", "graph", "run") else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = _console()
+    console.print(table)
+    console.print(f"{found.reason}\n{found.path / 'frontier.md'}", highlight=False)
 
 
 def print_cuts(cuts: Sequence[Cut]) -> None:

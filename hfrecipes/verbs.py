@@ -28,12 +28,10 @@ def begin(recipe: Recipe, out: str | Path) -> Run:
     return run
 
 
-def fit(recipe: Recipe, out: str | Path) -> Run:
-    """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+def learn(recipe: Recipe, out: str | Path) -> Run:
+    """Train a recipe in the run folder `out`, and compress what was trained; stages whose inputs have not changed are skipped."""
     from hfrecipes.stages.compress import compress
-    from hfrecipes.stages.evaluate import evaluate
     from hfrecipes.stages.prepare import resolve
-    from hfrecipes.stages.report import report
     from hfrecipes.stages.train import train
 
     run = begin(recipe, out)
@@ -41,6 +39,15 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     train(recipe, run)
     if recipe.compress:
         compress(recipe, run)
+    return run
+
+
+def fit(recipe: Recipe, out: str | Path) -> Run:
+    """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.stages.evaluate import evaluate
+    from hfrecipes.stages.report import report
+
+    run = learn(recipe, out)
     evaluate(recipe, run)
     report(recipe, run)
     return run

@@ -37,7 +37,7 @@ def recipe(finished: Path, *overrides: str) -> Recipe:
 
 def times(monkeypatch: pytest.MonkeyPatch, **alone: float) -> None:
     """Let graphs take so many milliseconds a text."""
-    found = {name.replace("_", "/"): {"alone_ms": ms, "list_ms": ms} for name, ms in alone.items()}
+    found = {name.replace("_", "/"): {"p50_ms": ms, "p95_ms": ms, "list_ms": ms} for name, ms in alone.items()}
     monkeypatch.setattr(choice, "timed", lambda candidates, rows: found)
 
 
@@ -60,9 +60,9 @@ def test_the_fastest_is_chosen_of_those_that_pass(
 
 
 def test_answers_that_stand_by_themselves_are_worth_a_tenth_of_the_time() -> None:
-    alone = {"alone_ms": 1.0, "list_ms": 1.0, "batch_dependent": False}
-    assert cost(alone) < cost({**alone, "batch_dependent": True, "alone_ms": 0.95})
-    assert cost(alone) > cost({**alone, "batch_dependent": True, "alone_ms": 0.8})
+    alone = {"p50_ms": 1.0, "list_ms": 1.0, "batch_dependent": False}
+    assert cost(alone) < cost({**alone, "batch_dependent": True, "p50_ms": 0.95})
+    assert cost(alone) > cost({**alone, "batch_dependent": True, "p50_ms": 0.8})
 
 
 def test_without_checks_candidates_must_answer_like_the_first(
@@ -92,7 +92,7 @@ def test_the_rest_of_the_variants_is_deleted(made: tuple[Path, dict[str, Any]], 
 def test_the_table_of_all_candidates_stays_in_the_bundle_and_in_the_report(finished: Path) -> None:
     manifest = opened(finished / "bundles/cpu")
     assert [entry["name"] for entry in manifest["choice"]] == ["fp32", "int8/dynamic", "int8/static"]
-    assert all(entry["alone_ms"] > 0 and entry["list_ms"] > 0 and entry["mb"] > 0 for entry in manifest["choice"])
+    assert all(entry["p50_ms"] > 0 and entry["list_ms"] > 0 and entry["mb"] > 0 for entry in manifest["choice"])
     assert list(manifest["graphs"]) == ["fp32", "int8"]
     assert read_json(finished / "report.json")["choices"] == {"cpu": manifest["choice"]}
     assert "| int8/static |" in (finished / "report.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from hfrecipes.part import names
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
     ("errors",),
-    ("part", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
+    ("part", "pick", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",
         "folder",
@@ -47,10 +47,11 @@ LAYERS = (
     ("batches", "trainer", "features"),
     ("checkpoint", "recipe", "optimization", "inference"),
     ("recipes", "arguments", "measurement"),
-    ("choice",),
+    ("choice", "baselines"),
     ("stages",),
     ("verbs", "plugins"),
-    ("rate_finder", "tuning", "retention", "tables"),
+    ("rate_finder", "tuning", "retention", "frontier"),
+    ("tables",),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

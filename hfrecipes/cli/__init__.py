@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": on_recipes.show,
     "lr-find": on_recipes.lr_find,
     "tune": on_recipes.tune,
+    "frontier": on_recipes.frontier,
     "table": on_runs.table,
     "retention": on_runs.retention,
     "tokens": on_machine.tokens,

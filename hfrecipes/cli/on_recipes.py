@@ -61,6 +61,14 @@ def tune(
     print(folder / "best.yaml")
 
 
+def frontier(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+    """Measure all combinations of the values in the recipe's `frontier`, and choose by its `pick`."""
+    from hfrecipes.frontier import frontier as measured
+    from hfrecipes.tables import print_frontier
+
+    print_frontier(measured(recipe, out or Path("runs") / recipe.stem, overrides or ()))
+
+
 def show(recipe: RecipeFile, overrides: Overrides = None) -> None:
     """The recipe as it is understood, with the overrides."""
     from hfrecipes.config import to_yaml

@@ -47,7 +47,7 @@ def stage(
 
         def perform(recipe: Recipe, run: Run) -> None:
             key = distributed.on_main(lambda: _key(name, recipe, run, blocks, _of(after, recipe), source))
-            if distributed.on_main(lambda: _is_done(name, run, key)):
+            if distributed.on_main(lambda: _is_done(name, run, key, _of(outputs, recipe))):
                 log.info("%s: nothing has changed, skipped", name)
                 return
             log.info("%s", name)
@@ -101,12 +101,13 @@ def _key(name: str, recipe: Recipe, run: Run, blocks: Sequence[str], after: Sequ
     return hashlib.sha256(json.dumps(read, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _is_done(name: str, run: Run, key: str) -> bool:
+def _is_done(name: str, run: Run, key: str, outputs: Sequence[str]) -> bool:
     path = run.path / f"stages/{name}.json"
     if not path.is_file():
         return False
     record = read_json(path)
-    return bool(record["key"] == key and record["files"] == _sizes(run, list(record["outputs"])))
+    asked = record["key"] == key and record["outputs"] == list(outputs)
+    return bool(asked and record["files"] == _sizes(run, outputs))
 
 
 def _record(name: str, run: Run, key: str, outputs: Sequence[str], took: float) -> None:

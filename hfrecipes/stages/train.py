@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     after=("prepare",),
     outputs=lambda recipe: (home(recipe),),
     everywhere=True,
-    source=lambda recipe: [recipe.objective.signature(), home(recipe)],
+    source=lambda recipe: recipe.objective.signature(),
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""
@@ -87,6 +87,20 @@ def train(recipe: Recipe, run: Run) -> None:
 def home(recipe: Recipe) -> str:
     """The folder of a run that a training writes: `model`, or `trained` where that is made smaller."""
     return "trained" if recipe.compress else "model"
+
+
+def share(source: Run, was: Recipe, run: Run, recipe: Recipe) -> None:
+    """Begin a run whose training is that of another, `was` in `source`: its rows and its trained checkpoint are copied."""
+    run.path.mkdir(parents=True)
+    shutil.copytree(source.data, run.data)
+    shutil.copytree(source.path / home(was), run.path / home(recipe))
+    shutil.copyfile(source.recipe_file, run.recipe_file)
+    (run.path / "stages").mkdir()
+    for name in ("identity", "prepare"):
+        shutil.copyfile(source.path / f"stages/{name}.json", run.path / f"stages/{name}.json")
+    record = read_json(source.path / "stages/train.json")
+    files = {name.replace(home(was), home(recipe), 1): size for name, size in record["files"].items()}
+    write_json(run.path / "stages/train.json", {**record, "outputs": [home(recipe)], "files": files})
 
 
 def finished(recipe: Recipe, trainer: RecipeTrainer, folder: Path) -> PreTrainedModel:

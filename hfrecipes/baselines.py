@@ -1,0 +1,130 @@
+"""Baselines: the smallest models of a text's tokens, as engines, so that they are measured like any other candidate.
+
+A classifier has two: words and pairs of words counted (TF-IDF) under a logistic regression, and static embeddings: one vector a
+token out of the trained encoder, reduced, weighted and averaged (Model2Vec, Tulkens and van Dongen 2024,
+https://github.com/MinishLab/model2vec), under a logistic regression.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import load_from_disk
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from hfrecipes.checkpoint import load_trained, open_reader
+from hfrecipes.folder import Run
+from hfrecipes.inference.engines import Engine
+from hfrecipes.inference.predictor import Predictor
+
+WIDTH = 256
+"""Units of a static embedding."""
+COMMON = 1e-4
+"""Tokens more frequent than this weigh less in the average (SIF, Arora et al. 2017)."""
+AT_ONCE = 1024
+Rows = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A predictor, and what its weights take on disk in 10^6 bytes, as fp32."""
+
+    predictor: Predictor
+    mb: float
+
+
+def baselines(run: Run) -> dict[str, Baseline]:
+    """The baselines of a run that classifies texts under one label each; none for other tasks."""
+    task, config, tokens = open_reader(checkpoint(run))
+    if task.name != "text-classification" or config.get("problem_type") != "single_label_classification":
+        return {}
+    rows = load_from_disk(str(run.data / "train"))
+    read, labels = [list(ids) for ids in rows["input_ids"]], np.array(rows["labels"])
+    classes = len(config["id2label"])
+    makers: dict[str, Callable[[], tuple[Engine, int]]] = {
+        "tf-idf": lambda: counted(read, labels, classes),
+        "static embeddings": lambda: averaged(static_vectors(run, read), read, labels, classes),
+    }
+    found = {}
+    for name, make in makers.items():
+        engine, numbers = make()
+        found[name] = Baseline(Predictor(task, config, tokens, engine, engine), 4 * numbers / 1e6)
+    return found
+
+
+def checkpoint(run: Run) -> Path:
+    """The trained model that reads the run's rows as they are: the one from before a compression."""
+    return run.trained if run.trained.is_dir() else run.model
+
+
+def counted(rows: Rows, labels: np.ndarray, classes: int) -> tuple[Engine, int]:
+    """TF-IDF of tokens and pairs of tokens under a logistic regression, and how many numbers it holds."""
+    counts = TfidfVectorizer(analyzer=_pairs, sublinear_tf=True)
+    regression = LogisticRegression(C=30.0, max_iter=300).fit(counts.fit_transform(rows), labels)
+
+    def engine(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"logits": _logits(regression, counts.transform(_unpadded(batch)), classes)}
+
+    return engine, regression.coef_.size + regression.intercept_.size + len(counts.vocabulary_)
+
+
+def averaged(vectors: np.ndarray, rows: Rows, labels: np.ndarray, classes: int) -> tuple[Engine, int]:
+    """The average of the tokens' vectors, of shape (vocabulary, units), under a logistic regression."""
+
+    def mean(texts: Rows) -> np.ndarray:
+        found = np.stack([vectors[list(ids)].mean(axis=0) for ids in texts])
+        unit: np.ndarray = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+        return unit
+
+    regression = LogisticRegression(C=30.0, max_iter=300).fit(mean(rows), labels)
+
+    def engine(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"logits": _logits(regression, mean(_unpadded(batch)), classes)}
+
+    return engine, vectors.size + regression.coef_.size + regression.intercept_.size
+
+
+def static_vectors(run: Run, rows: Rows) -> np.ndarray:
+    """A vector for each token of the vocabulary, of shape (tokens, at most `WIDTH`): what the trained encoder makes of the token
+    alone, its main directions, weighted by how rare the token is in `rows`."""
+    _, config, tokens = open_reader(checkpoint(run))
+    body: Any = load_trained(checkpoint(run)).base_model.eval()
+    size = int(config["vocab_size"])
+    framed = tokens.encode([""])[0].ids
+    first, last = framed[: len(framed) // 2], framed[len(framed) // 2 :]
+    found = []
+    with torch.inference_mode():
+        for start in range(0, size, AT_ONCE):
+            ids = torch.tensor([[*first, token, *last] for token in range(start, min(size, start + AT_ONCE))])
+            states = body(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            found.append(states.mean(dim=1).float().numpy())
+    whole = np.concatenate(found)
+    reduced = PCA(min(WIDTH, *whole.shape), random_state=0).fit_transform(whole)
+    counts = np.bincount(np.concatenate([np.asarray(ids) for ids in rows]), minlength=size)[:size]
+    weights = COMMON / (COMMON + counts / counts.sum())
+    weighted: np.ndarray = (reduced * weights[:, None]).astype(np.float32)
+    return weighted
+
+
+def _logits(regression: LogisticRegression, features: Any, classes: int) -> np.ndarray:
+    """Log-probabilities of all classes, also of those that the training rows lack."""
+    found = np.full((features.shape[0], classes), -50.0, np.float32)
+    found[:, regression.classes_] = regression.predict_log_proba(features)
+    return found
+
+
+def _unpadded(batch: Mapping[str, np.ndarray]) -> Rows:
+    return [list(ids[mask.astype(bool)]) for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
+
+
+def _pairs(ids: Sequence[int]) -> list[str]:
+    """A row's tokens, and its pairs of neighbours."""
+    return [*map(str, ids), *(f"{a} {b}" for a, b in itertools.pairwise(ids))]
