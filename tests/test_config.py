@@ -94,7 +94,8 @@ def test_a_recipe_of_the_library_builds_and_reads_back_as_the_same(file: Path) -
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_a_recipe_of_the_library_opens_with_the_command_that_runs_it(file: Path) -> None:
     comment = [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
-    assert f"hfrecipes run {file.relative_to(ROOT)}" in comment[1]
+    verb = "frontier" if Recipe.load(file).frontier else "run"
+    assert f"hfrecipes {verb} {file.relative_to(ROOT)}" in comment[1]
 
 
 def test_a_dump_leaves_out_what_is_the_default(values: dict[str, Any]) -> None:
