@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hfrecipes.errors import HfRecipesError
 
@@ -19,19 +21,32 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """The number of this process among them."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_main() -> bool:
     """Whether this process is the one that writes."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
+
+
+def wait() -> None:
+    """Go on when all processes have come here."""
+    if processes() > 1:
+        from torch.distributed import barrier
+
+        _together()
+        barrier()
 
 
 def on_main(work: Callable[[], T]) -> T:
     """Do `work` in the main process while the others wait; all get its result, or its failure."""
     if processes() == 1:
         return work()
-    from accelerate import PartialState
     from torch.distributed import broadcast_object_list
 
-    PartialState(timeout=PATIENCE)
+    _together()
     told: list[tuple[T | None, str, int]] = [(None, "", 0)]
     failure: BaseException | None = None
     if is_main():
@@ -49,3 +64,14 @@ def on_main(work: Callable[[], T]) -> T:
         raised.exit_code = code
         raise raised
     return result  # type: ignore[return-value]
+
+
+@functools.cache
+def _together() -> Any:
+    """The group of the processes, made when it is first needed. It is left before the interpreter ends, whose end its threads do
+    not survive."""
+    from accelerate import PartialState
+
+    state = PartialState(timeout=PATIENCE)
+    atexit.register(state.destroy_process_group)
+    return state

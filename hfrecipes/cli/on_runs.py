@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,16 +26,36 @@ def predict(
     run: RunFolder,
     texts: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts, or JSON objects with the task's columns; lines of standard input where there are none."),
+        typer.Argument(
+            help="Texts, or JSON objects with the task's columns; else the lines of standard input. With --out: a file, a folder "
+            "or a data set on the Hub."
+        ),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write rows and answers there: .parquet, .jsonl or .csv.")
+    ] = None,
+    column: Annotated[list[str] | None, typer.Option(metavar="ROLE=NAME", help="What a column of the file is called.")] = None,
+    split: Annotated[str, typer.Option(help="The split of a data set with several.")] = "test",
     graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
     cache: Annotated[Path | None, typer.Option(help="A file that keeps the answers for the next time.")] = None,
+    devices: Annotated[str | None, typer.Option(help="One session each: cuda:0,cuda:1 or cpu,cpu or auto.")] = None,
 ) -> None:
-    """Answer texts from the bundle of a run."""
+    """Answer texts, or all rows of a file, from the bundle of a run."""
     from hfrecipes.inference.cache import Cache
     from hfrecipes.inference.predictor import Predictor
 
-    predictor = Predictor.open(run, graph, cache=None if cache is None else Cache(file=cache))
+    if (out is not None and len(texts or []) != 1) or (column and out is None):
+        raise UserError("predict", "one source of rows goes with --out", "Write: predict RUN rows.parquet -o answers.parquet")
+    places = devices.split(",") if devices else None
+    predictor = Predictor.open(run, graph, cache=None if cache is None else Cache(file=cache), devices=places)
+    if out is not None:
+        from hfrecipes.data import Data
+        from hfrecipes.inference.files import predict_file
+
+        named = dict(_pair(entry, predictor.task.columns) for entry in column or [])
+        [source] = texts or []
+        print(f"{predict_file(predictor, Data(source, test=split, columns=named), out)} rows in {out}")
+        return
     given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
     for answer in predictor(_row(text) for text in given):
         print(answer)
@@ -71,3 +92,10 @@ def _row(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UserError("predict", f"is not JSON: {error}", "Write a text, or an object with the task's columns") from None
+
+
+def _pair(entry: str, roles: Mapping[str, Any]) -> tuple[str, str]:
+    role, equals, name = entry.partition("=")
+    if not equals or role not in roles:
+        raise UserError("--column", f"'{entry}' names no column of the task", f"Write ROLE=NAME with one of: {', '.join(roles)}")
+    return role, name

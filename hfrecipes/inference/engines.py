@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import ModelError
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 Engine = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
 
 
-def onnx_engine(file: Path, providers: Sequence[str], threads: int | None) -> Engine:
-    """ONNX Runtime over one graph; `threads` is the number of its own threads (all cores by default)."""
+def onnx_engine(
+    file: Path, providers: Sequence[str], threads: int | None, options: Mapping[str, Any] = MappingProxyType({})
+) -> Engine:
+    """ONNX Runtime over one graph; `threads` is the number of its own threads (all cores by default), `options` are those of the
+    first provider."""
     import onnxruntime
 
     missing = [name for name in providers if name not in onnxruntime.get_available_providers()]
@@ -23,7 +27,10 @@ def onnx_engine(file: Path, providers: Sequence[str], threads: int | None) -> En
         raise ModelError(
             str(file), f"needs the provider {missing[0]}", f"This machine has: {', '.join(onnxruntime.get_available_providers())}"
         )
-    session = onnxruntime.InferenceSession(str(file), session_options(threads), providers=list(providers))
+    asked = [(providers[0], dict(options)), *providers[1:]]
+    session = onnxruntime.InferenceSession(str(file), session_options(threads), providers=asked)
+    if session.get_providers()[0] != providers[0]:  # ONNX Runtime falls back to the CPU without an error
+        raise ModelError(str(file), f"{providers[0]} has no device {options.get('device_id', 0)}", "Give one that is there")
     wanted = {entry.name for entry in session.get_inputs()}
     named = [entry.name for entry in session.get_outputs()]
 

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.cache import Cache
+from hfrecipes.inference.devices import Sessions, devices_of
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.planning import plan
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
@@ -41,7 +42,8 @@ class Predictor:
     """Answers for texts. `Predictor.open("runs/x")(["…", "…"])` gives the answers in order.
 
     A text is a string, a pair of strings, or a mapping with the task's columns. A single text gives one answer, a list a
-    list, and any other iterable an iterator that reads at most `LOOK_AHEAD` texts ahead.
+    list, and any other iterable an iterator that reads at most `LOOK_AHEAD` texts ahead. `fingerprint` tells models apart that
+    may answer differently.
     """
 
     task: Task
@@ -51,36 +53,55 @@ class Predictor:
     scorer: Engine
     batch_dependent: bool = False
     cache: Cache | None = None
+    spread: Callable[[Engine, Iterable[Any]], Iterable[Any]] = map
+    fingerprint: str = ""
 
     @classmethod
     def open(
-        cls, path: str | Path, graph: str | None = None, threads: int | None = None, cache: Cache | None = None, **generation: Any
+        cls,
+        path: str | Path,
+        graph: str | None = None,
+        threads: int | None = None,
+        cache: Cache | None = None,
+        devices: Sequence[str] | str | None = None,
+        **generation: Any,
     ) -> Predictor:
         """Open a run folder, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
-        targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `generation` changes the
+        targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `devices`
+        opens one session each, with `threads` (1) threads, between which batches are shared: `["cuda:0", "cuda:1"]`, `["cpu",
+        "cpu"]` (a core each), or `auto` for all there are; without it one session takes all cores. `generation` changes the
         task's options of `generate`. Raises ModelError where there is no such folder, repository or graph.
         """
         folder = local_folder(path)
-        found, source = cls._open(path, folder, graph, threads, generation)
+        found, source = cls._open(path, folder, graph, threads, devices, generation)
+        sealed = source / "manifest.json"
+        files = sha256(sealed) if sealed.is_file() else listing(source)
+        said = json.dumps([files, graph, generation], sort_keys=True, default=str)
+        found = dataclasses.replace(found, fingerprint=hashlib.sha256(said.encode()).hexdigest())
         if cache is None:
             return found
         if found.task.generates and {**found.task.writing(), **generation}.get("do_sample"):
             raise UserError("cache", "answers are drawn at random, and no two are the same", "Write do_sample=False, or no cache")
-        sealed = source / "manifest.json"
-        files = sha256(sealed) if sealed.is_file() else listing(source)
-        said = json.dumps([files, graph, generation], sort_keys=True, default=str)
         answers = TypeAdapter(found.task.answers)
-        cache.bind(hashlib.sha256(said.encode()).hexdigest(), answers.dump_json, answers.validate_json)
+        cache.bind(found.fingerprint, answers.dump_json, answers.validate_json)
         return dataclasses.replace(found, cache=cache)
 
     @classmethod
     def _open(
-        cls, path: str | Path, folder: Path, graph: str | None, threads: int | None, generation: Mapping[str, Any]
+        cls,
+        path: str | Path,
+        folder: Path,
+        graph: str | None,
+        threads: int | None,
+        devices: Sequence[str] | str | None,
+        generation: Mapping[str, Any],
     ) -> tuple[Predictor, Path]:
         """The predictor, and the folder that it was made from."""
         if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
+            if devices is not None:
+                raise UserError("devices", "a checkpoint runs where PyTorch puts it", "Ask for a graph of a bundle")
             checkpoint = folder / "model" if (folder / "recipe.yaml").is_file() else folder
             return cls.around(load_trained(checkpoint), checkpoint, generation), checkpoint
         if (folder / "recipe.yaml").is_file():
@@ -89,16 +110,12 @@ class Predictor:
                 raise ModelError(str(path), "has no bundle yet", "Run `hfrecipes ship` on it, or ask for graph='pytorch'")
             target, _, graph = (graph or "").rpartition("/")
             folder = folder / "bundles" / (target or read_json(index)["default"])
-        return cls._bundle(folder, graph or None, threads, generation), folder
-
-    @classmethod
-    def _bundle(cls, folder: Path, graph: str | None, threads: int | None, generation: Mapping[str, Any]) -> Predictor:
         manifest = opened(folder)
         graphs = manifest["graphs"]
-        chosen = graph or manifest["default"]
+        chosen = graph or str(manifest["default"])
         if chosen not in graphs:
             raise ModelError(str(folder), f"has no graph '{chosen}'", f"It has: {', '.join(graphs)}")
-        return cls.over(folder, graphs[chosen], manifest["providers"], threads, generation)
+        return cls.over(folder, graphs[chosen], manifest["providers"], threads, devices, generation), folder
 
     @classmethod
     def over(
@@ -107,21 +124,41 @@ class Predictor:
         graph: Mapping[str, Any],
         providers: Sequence[str],
         threads: int | None = None,
+        devices: Sequence[str] | str | None = None,
         generation: Mapping[str, Any] = MappingProxyType({}),
     ) -> Predictor:
         """One graph of the bundle in `folder`, as its manifest describes it."""
         task, config, tokens = open_reader(folder)
         file = folder / graph["file"]
-        if not task.generates:
-            engine = scorer = onnx_engine(file, providers, threads)
-        else:
-            from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
-
-            model = OnnxGenerator.open(file, list(providers), threads)
-            engine = Writer(model, folder, {**task.writing(), **generation})
-            pair = model.encoder is not None
-            scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads)
+        if devices is not None:
+            places = devices_of(devices, providers)
+            threads = 1 if threads is None else threads
+            pairs = [cls._engines(file, task, folder, [place.provider], threads, place.options, generation) for place in places]
+            sessions = Sessions([engine for engine, _ in pairs], places)
+            return cls(task, config, tokens, sessions, pairs[0][1], graph["batch_dependent"], spread=sessions.spread)
+        engine, scorer = cls._engines(file, task, folder, providers, threads, {}, generation)
         return cls(task, config, tokens, engine, scorer, graph["batch_dependent"])
+
+    @staticmethod
+    def _engines(
+        file: Path,
+        task: Task,
+        folder: Path,
+        providers: Sequence[str],
+        threads: int | None,
+        options: Mapping[str, Any],
+        generation: Mapping[str, Any],
+    ) -> tuple[Engine, Engine]:
+        """What answers, and what says how likely rows are."""
+        if not task.generates:
+            engine = onnx_engine(file, providers, threads, options)
+            return engine, engine
+        from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
+
+        model = OnnxGenerator.open(file, list(providers), threads)
+        pair = model.encoder is not None
+        scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads)
+        return Writer(model, folder, {**task.writing(), **generation}), scorer
 
     @classmethod
     def around(cls, model: Any, folder: Path, generation: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
@@ -209,8 +246,9 @@ class Predictor:
 
     def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
         windows: list[Window] = []
-        for batch in tqdm(batches, desc="answers", disable=None if len(batches) > MANY else True, leave=False):
-            outputs = self.engine(self.task.collate([features[i] for i in batch], self.tokens))
+        collated = (self.task.collate([features[i] for i in batch], self.tokens) for batch in batches)
+        shown = tqdm(batches, desc="answers", disable=None if len(batches) > MANY else True, leave=False)
+        for batch, outputs in zip(shown, self.spread(self.engine, collated), strict=True):
             for position, i in enumerate(batch):
                 windows.append(Window(features[i], self._cut(outputs, position, len(features[i]["input_ids"]))))
         gathered = by_row(rows, windows)
