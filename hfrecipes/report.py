@@ -46,9 +46,9 @@ class Report:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The figures of the candidate that is served, or of the PyTorch model where nothing is."""
+        """The figures of the candidate that is served, or of the PyTorch model where none was measured."""
         named = {candidate.name: candidate.scores for candidate in self.frontier}
-        return named[self.values.get("served") or "pytorch"]
+        return named.get(self.values.get("served", "pytorch"), named["pytorch"])
 
     @property
     def passed(self) -> bool:

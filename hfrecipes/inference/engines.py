@@ -36,7 +36,10 @@ def onnx_engine(
 
     def run(batch: Mapping[str, Any]) -> dict[str, Any]:
         outputs = session.run(None, {name: array for name, array in batch.items() if name in wanted})
-        return dict(zip(named, outputs, strict=True))
+        return {
+            name: array.astype("float32") if array.dtype == "float16" else array
+            for name, array in zip(named, outputs, strict=True)
+        }
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from hfrecipes.checks import Trial
+from hfrecipes.checks import Trial, Verdict
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, opened, read_json, write_json
 from hfrecipes.stages import stage
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @stage(blocks=("check", "evaluate"), after=("measure",), outputs=("checks.json",))
 def check(recipe: Recipe, run: Run) -> None:
     """The verdict of each check of the recipe, to `checks.json`."""
-    verdicts = [part.judge(trial(recipe, run)) for part in recipe.check]
+    found = trial(recipe, run)
+    if found.served in found.candidates:
+        verdicts = [part.judge(found) for part in recipe.check]
+    else:
+        verdicts = [Verdict("measured", False, "no bundle runs on this machine, so none was measured. Add cpu to `export`")]
     write_json(run.path / "checks.json", [dataclasses.asdict(verdict) for verdict in verdicts])
 
 

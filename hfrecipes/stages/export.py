@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
 from hfrecipes.checkpoint import KEPT, copy_reader, load_trained, open_reader
-from hfrecipes.choice import choose
+from hfrecipes.choice import Choice, choose
 from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
+from hfrecipes.inference.engines import onnx_engine, torch_engine
 from hfrecipes.stages import log, stage, trained
 
 if TYPE_CHECKING:
@@ -23,13 +26,15 @@ WEIGHTS = "model.safetensors"
 
 @stage(blocks=("export", "check", "evaluate"), after=lambda recipe: ("prepare", trained(recipe)), outputs=("bundles",))
 def export(recipe: Recipe, run: Run) -> None:
-    """Convert, quantize and seal the bundles; the first target of the recipe is the one to serve."""
-    samples = batches(run)
+    """Convert, quantize and seal the bundles; the first target of the recipe that this machine can run is the one to serve."""
+    samples, lacking = batches(run), {target.name: target.lacking() for target in recipe.export}
     with staged(run.bundles) as folder:
         for target in recipe.export:
             bundle = folder / target.name
             bundle.mkdir()
-            made = target.export(load_trained(run.model).eval(), samples, bundle)
+            model = load_trained(run.model).eval()
+            exact = torch_engine(model)(samples[0])
+            made = target.export(model, samples, bundle)
             copy_reader(run.model, bundle)
             graphs = {name: dataclasses.asdict(graph) for name, graph in made.items()}
             facts: dict[str, Any] = {
@@ -38,11 +43,37 @@ def export(recipe: Recipe, run: Run) -> None:
                 "checkpoint": sha256(run.model / WEIGHTS),
             }
             if any("/" in name for name in graphs):
-                found = choose(recipe, bundle, graphs, target, load_from_disk(str(run.data / "validation_rows")))
+                held = load_from_disk(str(run.data / "validation_rows"))
+                found = Choice(list(graphs)[-1], []) if lacking[target.name] else choose(recipe, bundle, graphs, target, held)
                 log.info("%s: %s of %s", target.name, found.name, ", ".join(graphs))
                 graphs, facts["choice"] = found.keep(bundle, graphs), found.table
+            if lack := lacking[target.name]:
+                facts |= {"lacking": lack, "examined": examine(bundle, graphs, samples[0], exact)}
+                log.info("%s: this machine lacks %s, so the structure of the bundle is checked, not its speed", target.name, lack)
             seal(bundle, {**facts, "default": list(graphs)[-1], "graphs": graphs})
-        write_json(folder / "index.json", {"default": recipe.export[0].name, "targets": [t.name for t in recipe.export]})
+        first = next((name for name, lack in lacking.items() if lack is None), recipe.export[0].name)
+        write_json(folder / "index.json", {"default": first, "targets": list(lacking)})
+
+
+def examine(
+    bundle: Path, graphs: Mapping[str, Mapping[str, Any]], sample: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]
+) -> dict[str, float | None]:
+    """For each graph that this machine cannot run as it is meant to: whether it is valid ONNX (else an error is raised), and how
+    far its answers on the CPU are from the PyTorch model's, as a share of them (None where a model writes)."""
+    import numpy as np
+    import onnx
+
+    found: dict[str, float | None] = {}
+    for name, graph in graphs.items():
+        file = bundle / graph["file"]
+        for each in [file] if file.is_file() else sorted(file.rglob("*.onnx")):
+            onnx.checker.check_model(str(each))
+        found[name] = None
+        if file.is_file():
+            outputs = onnx_engine(file, ["CPUExecutionProvider"], threads=1)(sample)
+            pairs = [(outputs[key], exact[key]) for key in outputs if key in exact]
+            found[name] = max(float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)) for ours, theirs in pairs)
+    return found
 
 
 def batches(run: Run) -> list[dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ from hfrecipes.folder import Run, opened, read_json, size, staged
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, agreement
 from hfrecipes.measurement import measure as measured
-from hfrecipes.stages import stage
+from hfrecipes.stages import log, stage
 from hfrecipes.stages.evaluate import write_candidate
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ def measure(recipe: Recipe, run: Run) -> None:
     base = Measured({}, pytorch["predictions"], {})
     with staged(run.path / "measured") as folder:
         for target in read_json(run.bundles / "index.json")["targets"]:
-            for name, graph in opened(run.bundles / target)["graphs"].items():
+            manifest = opened(run.bundles / target)
+            if "lacking" in manifest:
+                log.info("%s: this machine lacks %s, nothing is measured", target, manifest["lacking"])
+                continue
+            for name, graph in manifest["graphs"].items():
                 predictor = Predictor.open(run.path, f"{target}/{name}")
                 found = measured(predictor, rows, recipe.metrics(predictor.config))
                 facts = {

@@ -47,7 +47,12 @@ def _write(recipe: Recipe, run: Run) -> None:
     }
     if (run.bundles / "index.json").is_file():
         manifests = {target: opened(run.bundles / target) for target in read_json(run.bundles / "index.json")["targets"]}
-        values["choices"] = {target: manifest["choice"] for target, manifest in manifests.items() if "choice" in manifest}
+        values["choices"] = {target: manifest["choice"] for target, manifest in manifests.items() if manifest.get("choice")}
+        values["elsewhere"] = {
+            target: {key: manifest[key] for key in ("lacking", "examined")}
+            for target, manifest in manifests.items()
+            if "lacking" in manifest
+        }
     if recipe.compress:
         values["compression"] = read_json(run.path / "compression.json")
     if (run.answers / "before.json").is_file():
@@ -58,7 +63,8 @@ def _write(recipe: Recipe, run: Run) -> None:
         values |= {"served": trial(recipe, run).served, "checks": read_json(run.path / "checks.json")}
     write_json(run.report_file, values)
     plots = [draw_loss(read_json(run.model / "history.json"), run.path / "loss.png")]
-    served = next(c for c in candidates if c["name"] == values.get("served", "pytorch"))
+    named = {candidate["name"]: candidate for candidate in candidates}
+    served = named.get(values.get("served"), named["pytorch"])
     if not (recipe.task.generates or recipe.task.by_likelihood):
         plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
     plots.append(draw_frontier(values["candidates"], values["figures"][0], run.path / "frontier.png"))
@@ -87,6 +93,10 @@ def _markdown(found: Report, plots: list[str]) -> str:
     ]
     if checks:
         parts += ["## Checks", markdown_table(["check", "verdict", "figures"], checks)]
+    for target, facts in values.get("elsewhere", {}).items():
+        apart = [f"`{name}` differs by {share:.2%} from PyTorch on the CPU" for name, share in facts["examined"].items() if share]
+        said = f"`{target}` was exported and is valid ONNX; it was not timed, since this machine lacks {facts['lacking']}."
+        parts.append(" ".join([said, *(f"{words}." for words in apart)]))
     for target, table in values.get("choices", {}).items():
         parts += [f"## Candidates for {target}", markdown_table(*choices(table, values["figures"][0])), CHOSEN]
     parts += ["## Plots", *(f"![{plot}]({plot})" for plot in plots)]

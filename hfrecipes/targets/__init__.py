@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +27,20 @@ class Graph:
 
 
 class Target(Part, kind="targets"):
-    """Base of targets. `providers` are ONNX Runtime's execution providers, in the order of preference."""
+    """Base of targets. `providers` are ONNX Runtime's execution providers, in the order of preference; `machines` the kinds of
+    processor that a bundle is for, where it is not for all."""
 
     providers: ClassVar[tuple[str, ...]]
+    machines: ClassVar[tuple[str, ...]] = ()
+
+    def lacking(self) -> str | None:
+        """What this machine lacks to run a bundle of this target, in words; None where it lacks nothing."""
+        import onnxruntime
+
+        if self.machines and platform.machine() not in self.machines:
+            return f"a processor of the kind {self.machines[0]}"
+        missing = [name for name in self.providers if name not in onnxruntime.get_available_providers()]
+        return f"the provider {missing[0]}" if missing else None
 
     @abstractmethod
     def export(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:

@@ -7,9 +7,11 @@ import dataclasses
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hfrecipes.targets import Graph
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,24 @@ if TYPE_CHECKING:
 
 PROMPT = 8
 """Tokens of the rows that a generator is traced with."""
+
+
+def plain(
+    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, opset: int | None, half: bool = False
+) -> dict[str, Graph]:
+    """A model as it is, in fp32 or in fp16: `onnx/model.onnx` or `onnx/model_fp16.onnx`, and for a model that writes text the
+    folder `onnx/fp32` or `onnx/fp16`."""
+    name, precision = ("fp16", "float16") if half else ("fp32", "float32")
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    traced = model.half() if half else model
+    if model.can_generate():
+        save_generator(export_generator(traced, samples[0], opset), folder / f"onnx/{name}")
+        return {name: Graph(f"onnx/{name}", precision, batch_dependent=False)}
+    import onnx_ir
+
+    file = "onnx/model_fp16.onnx" if half else "onnx/model.onnx"
+    onnx_ir.save(export_graph(traced, samples[0], opset).program, folder / file)
+    return {name: Graph(file, precision, batch_dependent=False)}
 
 
 def export_graph(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None) -> Any:

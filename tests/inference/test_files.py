@@ -110,8 +110,14 @@ def test_each_process_answers_its_share(source: Path, finished: Path, tmp_path: 
         (["rows.jsonl", "more.jsonl", "-o", "answers.csv"], "predict: one source of rows goes with --out"),
         (["rows.jsonl", "--column", "text=number"], "predict: one source of rows goes with --out"),
         (["rows.jsonl", "-o", "answers.csv", "--column", "txt=number"], "--column: 'txt=number' names no column of the task"),
-        (["rows.jsonl", "-o", "answers.csv", "--column", "text=number"], "text: text-classification cannot read {'text': 0, 'label'"),
-        (["rows.jsonl", "-o", "answers.csv", "--column", "text=sentence"], "text: text-classification cannot read {'label': 'negative'}"),
+        (
+            ["rows.jsonl", "-o", "answers.csv", "--column", "text=number"],
+            "text: text-classification cannot read {'text': 0, 'label'",
+        ),
+        (
+            ["rows.jsonl", "-o", "answers.csv", "--column", "text=sentence"],
+            "text: text-classification cannot read {'label': 'negative'}",
+        ),
         (["none.jsonl", "-o", "answers.csv"], "data.path: there is no file or folder none.jsonl"),
     ],
 )

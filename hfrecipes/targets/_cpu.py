@@ -1,0 +1,67 @@
+"""What the targets for CPUs share: fp32, and int8 with dynamic or static activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hfrecipes.errors import RecipeError
+from hfrecipes.targets import Graph
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel
+
+Quantize = Literal["best", "dynamic", "static"]
+DYNAMIC = "int8 weights per channel, dynamic activations"
+STATIC = "int8 weights per channel, static activations"
+
+
+def export(
+    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: Quantize | None, opset: int | None
+) -> dict[str, Graph]:
+    """The graphs of a bundle for a CPU. Raises RecipeError where a model that writes is asked for its static form."""
+    (folder / "onnx").mkdir(parents=True)
+    if not model.can_generate():
+        return _single(model, samples, folder, quantize, opset)
+    if quantize == "static":
+        raise RecipeError("export.quantize", "a model that writes has no static form", "Write best, dynamic or null")
+    return _generator(model, samples, folder, quantize is not None, opset)
+
+
+def _single(
+    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: Quantize | None, opset: int | None
+) -> dict[str, Graph]:
+    import onnx_ir
+
+    from hfrecipes.targets._onnx import export_graph, quantized
+    from hfrecipes.targets._static import static
+
+    exported = export_graph(model, samples[0], opset)
+    plain = folder / "onnx/model.onnx"
+    onnx_ir.save(exported.program, plain)
+    graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
+    for variant in ("dynamic", "static") if quantize == "best" else [quantize] if quantize else []:
+        name, file = "int8", "onnx/model_quantized.onnx"
+        if quantize == "best":
+            name, file = f"int8/{variant}", f"onnx/model_{variant}.onnx"
+        moving = variant == "dynamic"
+        made = quantized(exported, writes=False).program if moving else static(onnx_ir.load(plain), samples)
+        onnx_ir.save(made, folder / file)
+        graphs[name] = Graph(file, DYNAMIC if moving else STATIC, batch_dependent=moving)
+    return graphs
+
+
+def _generator(
+    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: bool, opset: int | None
+) -> dict[str, Graph]:
+    from hfrecipes.targets._onnx import export_generator, quantized, save_generator
+
+    exported = export_generator(model, samples[0], opset)
+    save_generator(exported, folder / "onnx/fp32")
+    graphs = {"fp32": Graph("onnx/fp32", "float32", batch_dependent=False)}
+    if quantize:
+        save_generator({name: quantized(part, writes=True) for name, part in exported.items()}, folder / "onnx/int8")
+        graphs["int8"] = Graph("onnx/int8", DYNAMIC, batch_dependent=True)
+    return graphs
