@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hfrecipes.pick import Candidate
+    from hfrecipes.speed import Timing
     from hfrecipes.tokenization import Cut
 
 WORST = 12
@@ -107,6 +108,20 @@ def draw_pareto(candidates: Sequence[Candidate], picked: Candidate | None, figur
     axes.set(xlabel="p50 of one text (ms)", ylabel=figure, xscale="log", title=f"{figure} against latency and size")
     axes.margins(0.25)
     return _save(canvas, file)
+
+
+def draw_speed(timings: Sequence[Timing], file: Path) -> str:
+    """Rows a second against the tokens of a row, one picture a batch size, one line a side."""
+    batches = sorted({timing.batch for timing in timings})
+    figure, _ = _axes(4.5 * len(batches), 4.0)
+    figure.clear()
+    for axes, batch in zip(figure.subplots(1, len(batches), squeeze=False)[0], batches, strict=True):
+        for side in dict.fromkeys((timing.side, timing.device) for timing in timings):
+            mine = [t for t in timings if (t.side, t.device, t.batch) == (*side, batch)]
+            axes.plot([t.length for t in mine], [t.rows_per_s for t in mine], marker="o", label=" ".join(side))
+        axes.set(xlabel="tokens a row", ylabel="rows a second", yscale="log", title=f"{batch} at once")
+    axes.legend(fontsize=7)
+    return _save(figure, file)
 
 
 def draw_tokens(cuts: Sequence[Cut], file: Path) -> str | None:

@@ -16,6 +16,7 @@ from hfrecipes.part import names
 if TYPE_CHECKING:
     from hfrecipes.frontier import Frontier
     from hfrecipes.report import Report
+    from hfrecipes.speed import Timing
     from hfrecipes.tokenization import Cut
 
 WIDTH = 120
@@ -50,6 +51,18 @@ def print_frontier(found: Frontier) -> None:
     console = _console()
     console.print(table)
     console.print(f"{found.reason}\n{found.path / 'frontier.md'}", highlight=False)
+
+
+def print_timings(timings: Sequence[Timing]) -> None:
+    """Times by side, device and shape."""
+    from hfrecipes.speed import HEADER
+
+    table = Table(title="from text to answer, seconds on the wall")
+    for name in HEADER:
+        table.add_column(name, justify="left" if name in HEADER[:2] else "right")
+    for timing in timings:
+        table.add_row(*timing.texts())
+    _console().print(table)
 
 
 def print_cuts(cuts: Sequence[Cut]) -> None:

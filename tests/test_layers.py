@@ -50,7 +50,7 @@ LAYERS = (
     ("choice", "baselines"),
     ("stages",),
     ("verbs", "plugins"),
-    ("rate_finder", "tuning", "retention", "frontier"),
+    ("rate_finder", "tuning", "retention", "frontier", "speed"),
     ("tables",),
     ("cli", "__main__"),
 )

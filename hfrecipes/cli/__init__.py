@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "lr-find": on_recipes.lr_find,
     "tune": on_recipes.tune,
     "frontier": on_recipes.frontier,
+    "bench": on_runs.bench,
     "table": on_runs.table,
     "retention": on_runs.retention,
     "tokens": on_machine.tokens,

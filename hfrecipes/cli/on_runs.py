@@ -61,6 +61,23 @@ def predict(
         print(answer)
 
 
+def bench(
+    run: RunFolder,
+    devices: Annotated[str, typer.Option(help="Where graphs run: cpu, or several: cpu,cuda:0.")] = "cpu",
+    batches: Annotated[str, typer.Option(help="Rows at once.")] = "1,8,32",
+    lengths: Annotated[str, typer.Option(help="Tokens a row.")] = "16,64,128",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each side.")] = 1,
+) -> None:
+    """Time every graph of a run beside PyTorch and transformers' pipeline, by rows at once, tokens and device."""
+    from hfrecipes.folder import Run
+    from hfrecipes.speed import bench as timed
+    from hfrecipes.tables import print_timings
+
+    shapes = _numbers("--batches", batches), _numbers("--lengths", lengths)
+    print_timings(timed(Run.open(run), devices.split(","), *shapes, threads))
+    print(run / "bench.md")
+
+
 def table(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]) -> None:
     """A Markdown table of runs: before and after training, as served, size and speed."""
     from hfrecipes.report import Report, comparison, markdown_table
@@ -99,3 +116,10 @@ def _pair(entry: str, roles: Mapping[str, Any]) -> tuple[str, str]:
     if not equals or role not in roles:
         raise UserError("--column", f"'{entry}' names no column of the task", f"Write ROLE=NAME with one of: {', '.join(roles)}")
     return role, name
+
+
+def _numbers(option: str, said: str) -> list[int]:
+    found = said.split(",")
+    if not all(each.isdigit() and int(each) > 0 for each in found):
+        raise UserError(option, f"'{said}' is no list of numbers", "Write them with commas: 1,8,32")
+    return [int(each) for each in found]
