@@ -72,8 +72,8 @@ def bench(
         rows = [lengthened(first, row, length) for row in asked]
         times = timed({key: answer for key, (_, answer) in sides.items()}, rows, batch)
         for (side, device), taken in times.items():
-            quantiles = [1000 * quantile(taken, share) for share in (0.5, 0.95, 0.99)]
-            found.append(Timing(side, device, batch, length, *quantiles, batch / quantile(taken, 0.5)))
+            p50, p95, p99 = (1000 * quantile(taken, share) for share in (0.5, 0.95, 0.99))
+            found.append(Timing(side, device, batch, length, p50, p95, p99, batch / quantile(taken, 0.5)))
     write_json(run.path / "bench.json", {"hardware": hardware(), "threads": threads, "timings": [vars(each) for each in found]})
     draw_speed(found, run.path / "bench.png")
     said = f"Seconds on the wall, from text to answer, {threads} thread(s), {hardware()['cpu']}."
