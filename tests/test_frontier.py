@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import load_from_disk
 
 from hfrecipes import Predictor
 from hfrecipes.cli import main
 from hfrecipes.errors import CheckFailed, RecipeError
-from hfrecipes.folder import read_json
+from hfrecipes.folder import opened, read_json, size
 from hfrecipes.frontier import Frontier, combinations, frontier, short
+from hfrecipes.measurement import score
+from hfrecipes.metrics.accuracy import Accuracy
 from hfrecipes.pick import Candidate, Pick, marked
 from hfrecipes.report import Report
 
@@ -154,7 +157,12 @@ def test_the_picked_run_answers_and_was_measured_on_the_test_split(drawn: Fronti
     assert picked is not None and picked.run is not None and picked.graph is not None
     report = Report.load(drawn.path / picked.run)
     assert report.passed and report.values["split"] == "test"
-    assert Predictor.open(drawn.path / picked.run, picked.graph)("the film was good").label in ("positive", "negative")
+    predictor = Predictor.open(drawn.path / picked.run, picked.graph, threads=1)
+    held = list(load_from_disk(str(drawn.path / picked.run / "data/validation_rows")))
+    assert score(predictor, held, [Accuracy()])[0]["accuracy"] == picked.score
+    target, _, graph = picked.graph.partition("/")
+    bundle = drawn.path / picked.run / "bundles" / target
+    assert size(bundle / opened(bundle)["graphs"][graph]["file"]) / 1e6 == picked.mb
 
 
 def test_a_second_time_nothing_is_trained_again(drawn: Frontier, caplog: pytest.LogCaptureFixture) -> None:

@@ -64,7 +64,7 @@ def stage(
                 if before:
                     write_text(record, before)
                 raise
-            distributed.on_main(lambda: _record(name, run, key, _of(outputs, recipe), time.time() - started))
+            distributed.on_main(lambda: _record(name, run, key, _of(after, recipe), _of(outputs, recipe), time.time() - started))
 
         perform.__name__, perform.__doc__ = name, work.__doc__
         return perform
@@ -78,9 +78,15 @@ def trained(recipe: Recipe) -> str:
 
 
 def seconds(run: Run) -> dict[str, float]:
-    """The seconds that each finished stage took."""
-    records = [(path.stem, read_json(path)) for path in (run.path / "stages").glob("*.json") if path.stem != "identity"]
-    return {name: record["seconds"] for name, record in sorted(records, key=lambda item: float(item[1]["finished"]))}
+    """The seconds that each finished stage took, those left out that read what an earlier stage has replaced since."""
+    records = {path.stem: read_json(path) for path in (run.path / "stages").glob("*.json") if path.stem != "identity"}
+
+    def stands(name: str) -> bool:
+        before = records[name].get("before", {})
+        return all(stage in records and records[stage]["key"] == key and stands(stage) for stage, key in before.items())
+
+    ordered = sorted(records, key=lambda name: float(records[name]["finished"]))
+    return {name: records[name]["seconds"] for name in ordered if stands(name)}
 
 
 def _of(names: OfRecipe, recipe: Recipe) -> Sequence[str]:
@@ -110,9 +116,10 @@ def _is_done(name: str, run: Run, key: str, outputs: Sequence[str]) -> bool:
     return bool(asked and record["files"] == _sizes(run, outputs))
 
 
-def _record(name: str, run: Run, key: str, outputs: Sequence[str], took: float) -> None:
+def _record(name: str, run: Run, key: str, after: Sequence[str], outputs: Sequence[str], took: float) -> None:
     facts = {
         "key": key,
+        "before": {stage: read_json(run.path / f"stages/{stage}.json")["key"] for stage in after},
         "outputs": list(outputs),
         "files": _sizes(run, outputs),
         "seconds": round(took, 2),

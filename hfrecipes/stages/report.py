@@ -45,7 +45,7 @@ def _write(recipe: Recipe, run: Run) -> None:
         "validation": read_json(run.model / "scores.json")["validation"],
         "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
     }
-    if (run.bundles / "index.json").is_file():
+    if "export" in done:
         manifests = {target: opened(run.bundles / target) for target in read_json(run.bundles / "index.json")["targets"]}
         values["choices"] = {target: manifest["choice"] for target, manifest in manifests.items() if manifest.get("choice")}
         values["elsewhere"] = {

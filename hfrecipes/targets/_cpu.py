@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedModel
 
-Quantize = Literal["best", "dynamic", "static"]
+Quantize = Literal["best", "dynamic", "static", "int8_weights", "int4_weights"]
+BITS: dict[str, int] = {"int8_weights": 8, "int4_weights": 4}
+WEIGHTS = "int{bits} weights in blocks of 32, activations quantized in the same blocks"
 DYNAMIC = "int8 weights per channel, dynamic activations"
 STATIC = "int8 weights per channel, static activations"
 
@@ -27,7 +29,7 @@ def export(
         return _single(model, samples, folder, quantize, opset)
     if quantize == "static":
         raise RecipeError("export.quantize", "a model that writes has no static form", "Write best, dynamic or null")
-    return _generator(model, samples, folder, quantize is not None, opset)
+    return _generator(model, samples, folder, "int8_weights" if quantize == "best" else quantize, opset)
 
 
 def _single(
@@ -37,11 +39,16 @@ def _single(
 
     from hfrecipes.targets._onnx import export_graph, quantized
     from hfrecipes.targets._static import static
+    from hfrecipes.targets._weights import weights_only
 
     exported = export_graph(model, samples[0], opset)
     plain = folder / "onnx/model.onnx"
     onnx_ir.save(exported.program, plain)
     graphs = {"fp32": Graph("onnx/model.onnx", "float32", batch_dependent=False)}
+    if quantize in BITS:
+        name, bits = quantize.removesuffix("_weights"), BITS[quantize]
+        onnx_ir.save(weights_only(onnx_ir.load(plain), bits), folder / "onnx/model_quantized.onnx")
+        return graphs | {name: Graph("onnx/model_quantized.onnx", WEIGHTS.format(bits=bits), batch_dependent=False)}
     for variant in ("dynamic", "static") if quantize == "best" else [quantize] if quantize else []:
         name, file = "int8", "onnx/model_quantized.onnx"
         if quantize == "best":
@@ -54,14 +61,20 @@ def _single(
 
 
 def _generator(
-    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: bool, opset: int | None
+    model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: Quantize | None, opset: int | None
 ) -> dict[str, Graph]:
-    from hfrecipes.targets._onnx import export_generator, quantized, save_generator
+    from hfrecipes.targets._onnx import changed, export_generator, quantized, save_generator
+    from hfrecipes.targets._weights import weights_only
 
-    exported = export_generator(model, samples[0], opset)
+    exported = export_generator(model, samples[0], opset, fusions=None if quantize == "dynamic" else "cpu")
     save_generator(exported, folder / "onnx/fp32")
     graphs = {"fp32": Graph("onnx/fp32", "float32", batch_dependent=False)}
-    if quantize:
-        save_generator({name: quantized(part, writes=True) for name, part in exported.items()}, folder / "onnx/int8")
+    if quantize in BITS:
+        name, bits = quantize.removesuffix("_weights"), BITS[quantize]
+        made = {part: changed(each, lambda program: weights_only(program, bits)) for part, each in exported.items()}
+        save_generator(made, folder / f"onnx/{name}")
+        graphs[name] = Graph(f"onnx/{name}", WEIGHTS.format(bits=bits), batch_dependent=False)
+    elif quantize == "dynamic":
+        save_generator({part: quantized(each, writes=True) for part, each in exported.items()}, folder / "onnx/int8")
         graphs["int8"] = Graph("onnx/int8", DYNAMIC, batch_dependent=True)
     return graphs

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +47,15 @@ def export_graph(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: in
         return OnnxExporter().export(model, tensors(batch), OnnxConfig(dynamic=True, opset_version=opset))
 
 
-def export_generator(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None) -> dict[str, Any]:
+def export_generator(
+    model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None, fusions: str | None = None
+) -> dict[str, Any]:
     """A model that writes text as `ExportedModel`s by folder: the graphs `prefill` and `decode`, and an encoder where it has
-    one."""
+    one; with the operators of `fusions`, a kind of device, where it is given."""
     import torch
     from transformers.exporters import OnnxConfig, OnnxExporter
 
-    options = OnnxConfig(dynamic=True, opset_version=opset)
+    options = OnnxConfig(dynamic=True, opset_version=opset, ort_fusions=fusions)
     every = tensors(batch)
     prompt = {name: every[name][:3, :PROMPT].contiguous() for name in ("input_ids", "attention_mask")}
     with quiet():
@@ -65,6 +67,18 @@ def export_generator(model: PreTrainedModel, batch: dict[str, np.ndarray], opset
         return {".": decoder, "encoder": OnnxExporter().export(model.get_encoder(), prompt, options)}
 
 
+def changed(exported: Any, change: Callable[[Any], Any]) -> Any:
+    """An `ExportedModel` with each of its graphs changed."""
+    from transformers.exporters import ExportedModel
+
+    with quiet():
+        components = {
+            name: dataclasses.replace(component, program=change(component.program))
+            for name, component in exported.components.items()
+        }
+    return ExportedModel(components, exported.export_format, exported.config, exported.generation_config)
+
+
 def quantized(exported: Any, writes: bool) -> Any:
     """The same graphs with the weights of all operators, embeddings included, as int8 with one scale a channel.
 
@@ -73,16 +87,14 @@ def quantized(exported: Any, writes: bool) -> Any:
     have a cosine of 0.881 to fp32's with them, of 0.997 without; SmolLM2-135M: its logits 0.998 and 0.9997).
     """
     from onnxruntime.quantization import QuantType
-    from transformers.exporters import ExportedModel, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+    from transformers.exporters import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-    components = {}
-    with quiet():
-        for name, component in exported.components.items():
-            kept = narrowing(component.program, exported.config.hidden_size) if writes else None
-            options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept)
-            program = OnnxRuntimeQuantizer(options).quantize(component.program, {}, exported.export_format)
-            components[name] = dataclasses.replace(component, program=program)
-    return ExportedModel(components, exported.export_format, exported.config, exported.generation_config)
+    def change(program: Any) -> Any:
+        kept = narrowing(program, exported.config.hidden_size) if writes else None
+        options = OnnxRuntimeDynamicConfig(per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept)
+        return OnnxRuntimeQuantizer(options).quantize(program, {}, exported.export_format)
+
+    return changed(exported, change)
 
 
 def narrowing(program: Any, width: int) -> list[str]:

@@ -49,10 +49,8 @@ def static(model: ir.Model, batches: Sequence[Mapping[str, np.ndarray]]) -> ir.M
     together = [(seen[value.name], [node for node in products if node.inputs[0] is value]) for value in read]
     for found, mine in together:
         _quantize(graph, mine, found)
-    for node in [node for node in graph if node.op_type == "Gather" and _weight(node.inputs[0]) is not None]:
-        _quantize_rows(graph, node)
-    for name in [name for name, value in graph.initializers.items() if not value.uses() and not value.is_graph_output()]:
-        del graph.initializers[name]
+    quantize_embeddings(graph)
+    drop_unused(graph)
     model.opset_imports.setdefault(MICROSOFT, 1)
     return model
 
@@ -100,7 +98,7 @@ def _quantize(graph: ir.Graph, products: Sequence[ir.Node], seen: Seen) -> None:
         inputs = [quantized, matrix, shared[0], own.constant("steps", steps), shared[1], own.constant("middle", 0 * whole[0])]
         bias, last = _bias(node)
         made = own("MatMulIntegerToFloat", [*inputs, bias] if bias is not None else inputs, MICROSOFT)
-        _replace(graph, last, made)
+        replace(graph, last, made)
         if last is not node:
             graph.remove(node, safe=True)
 
@@ -139,6 +137,18 @@ def _int8(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(weight / np.expand_dims(steps, axis)).astype(np.int8), steps.astype(np.float32)
 
 
+def quantize_embeddings(graph: ir.Graph) -> None:
+    """Embeddings as int8, each row with its own scale, read before they are scaled."""
+    for node in [node for node in graph if node.op_type == "Gather" and _weight(node.inputs[0]) is not None]:
+        _quantize_rows(graph, node)
+
+
+def drop_unused(graph: ir.Graph) -> None:
+    """Let go of weights that nothing reads."""
+    for name in [name for name, value in graph.initializers.items() if not value.uses() and not value.is_graph_output()]:
+        del graph.initializers[name]
+
+
 def _quantize_rows(graph: ir.Graph, node: ir.Node) -> None:
     """Embeddings as int8, each row with its own scale."""
     whole, steps = _int8(_weight(node.inputs[0]), axis=1)
@@ -146,7 +156,7 @@ def _quantize_rows(graph: ir.Graph, node: ir.Node) -> None:
     ids = node.inputs[1]
     rows = make("Cast", [make("Gather", [make.constant("weight", whole), ids])], to=ir.DataType.FLOAT)
     scales = make("Gather", [make.constant("steps", steps[:, None]), ids])
-    _replace(graph, node, make("Mul", [rows, scales]))
+    replace(graph, node, make("Mul", [rows, scales]))
 
 
 def _is_product(node: ir.Node) -> bool:
@@ -185,7 +195,7 @@ def _bias(node: ir.Node) -> tuple[ir.Value | None, ir.Node]:
     return (other, uses[0].node) if vector else (None, node)
 
 
-def _replace(graph: ir.Graph, node: ir.Node, made: ir.Value) -> None:
+def replace(graph: ir.Graph, node: ir.Node, made: ir.Value) -> None:
     """Let all that read the output of `node` read `made`, under the old name."""
     old = node.outputs[0]
     name, made.shape, made.type = old.name, old.shape, old.type

@@ -21,7 +21,7 @@ class Arm(Target):
     The graphs are those of `cpu`. Exported on another processor they are not timed: `quantize: best` keeps the static form there.
     """
 
-    quantize: Literal["best", "dynamic", "static"] | None = "best"
+    quantize: Literal["best", "dynamic", "static", "int8_weights", "int4_weights"] | None = "best"
     opset: int | None = None
 
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)

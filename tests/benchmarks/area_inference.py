@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,28 @@ FEW, MILLION = 1_000, 1_000_000
 RUN = Path("runs/banking77")
 OURS = "from hfrecipes import Predictor; Predictor.open({run!r}, threads=1)('my card has not come')"
 PIPELINE = "from transformers import pipeline; pipeline('text-classification', model={run!r} + '/model')('my card has not come')"
+
+WRITERS = {"gpt/scitldr": "models/smollm2-135m", "t5/tatoeba": "models/flan-t5-small"}
+"""Recipes of models that write, and the checkpoints that they need."""
+WRITING = 3
+"""Rounds of those, which take longer."""
+STREAM = """
+import itertools, json, resource, time
+from hfrecipes import Predictor
+from hfrecipes.inference.cache import Cache
+from tests.benchmarks.one_labelling import texts
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+given = texts(3000)
+started = time.perf_counter()
+answers = Predictor.open({run!r}, threads=1, cache=Cache())(itertools.islice(itertools.cycle(given), {count}))
+next(answers)
+first = time.perf_counter() - started
+for _ in range(9_999):
+    next(answers)
+early = peak()
+left = sum(1 for _ in answers)
+print(json.dumps({{"first_s": first, "mb": peak() - early, "count": left + 10_000}}))
+"""
 
 Found = dict[str, list[dict[str, Any]]]
 
@@ -43,6 +66,9 @@ def measure() -> list[Goal]:
             *caching(statistics.median(entry["ms"] for entry in bulk["ours"])),
             *starting(run),
             *rounded(run),
+            *shared(run),
+            *streamed(run),
+            *(goal for name in WRITERS for goal in written(Path(folder), name)),
         ]
 
 
@@ -150,3 +176,63 @@ def rounded(run: str) -> list[Goal]:
         Goal(f"agreement with fp32 on {len(given)} texts", f"{agree:.1%}", "-", agree, 0.99),
         Goal("size over fp32", f"{smallest:.1f} MB", f"{sizes['fp32']:.1f} MB", sizes["fp32"] / smallest, 3.8),
     ]  # fmt: skip
+
+
+def shared(run: str) -> list[Goal]:
+    """Two sessions with a core each over one session with one thread, seconds on the wall in turns."""
+    from hfrecipes import Predictor
+    from tests.benchmarks.one_labelling import texts
+
+    given = texts(MANY)
+    sides = {"one": Predictor.open(run, threads=1), "two": Predictor.open(run, devices=["cpu", "cpu"])}
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS + 1):
+        for name, predictor in sides.items():
+            started = time.perf_counter()
+            predictor(given)
+            found[name].append(time.perf_counter() - started)
+    ratio = statistics.median(a / b for a, b in zip(found["one"][1:], found["two"][1:], strict=True))
+    took = [f"{statistics.median(found[name][1:]):.2f} s" for name in ("two", "one")]
+    return [Goal(f"{len(given)} texts, two sessions over one (seconds on the wall)", *took, ratio, 1.7)]
+
+
+def streamed(run: str) -> list[Goal]:
+    """A million texts as a stream, three thousand different ones that a cache answers after the first time."""
+    found = answer(["-c", STREAM.format(run=run, count=MILLION)], "stream", **ONE_THREAD)
+    return [
+        Goal("a stream up to its first answer, opening included", f"{found['first_s']:.2f} s", "-", found["first_s"], 1.0, False),
+        Goal(
+            f"MB that {found['count']:,} texts take beyond the first 10,000", f"{found['mb']:.0f} MB", "-", found["mb"], 20, False
+        ),
+    ]
+
+
+def written(folder: Path, recipe: str) -> list[Goal]:
+    """Tokens of a model that writes: its int8 bundle beside fp32 `generate`, and eight rows at a time beside one."""
+    if not Path(WRITERS[recipe]).is_dir() or "HFRECIPES_DATA" not in os.environ:
+        print(f"{recipe}: left out, it needs {WRITERS[recipe]} (make models) and HFRECIPES_DATA", file=sys.stderr)
+        return []
+    run = folder / recipe
+    code = (
+        "from hfrecipes import Recipe, verbs\n"
+        "from hfrecipes.stages.export import export\n"
+        f"recipe = Recipe.load('recipes/{recipe}.yaml', ['train.max_steps=1', 'data.max_samples=64'])\n"
+        f"export(recipe, verbs.learn(recipe, {str(run)!r}))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=sys.stderr, env={**os.environ, **QUIET})
+    sides = {"fp32": ("pytorch", 1), "one": ("cpu/int8", 1), "eight": ("cpu/int8", 8)}
+    found: Found = {side: [] for side in sides}
+    for _ in range(WRITING):
+        for side, (graph, rows) in sides.items():
+            asked = json.dumps({"run": str(run), "graph": graph, "rows": rows})
+            found[side].append(answer(["-m", "tests.benchmarks.one_writing", asked], side, **ONE_THREAD))
+    pairs = zip(found["one"][0]["tokens"], found["fp32"][0]["tokens"], strict=True)
+    kept = [
+        next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), len(pair[1])) / len(pair[1]) for pair in pairs
+    ]
+    name = WRITERS[recipe].partition("/")[2]
+    said = f"{name}: int8 over fp32 generate, one row (tokens up to the first other one: {statistics.mean(kept):.0%})"
+    return [
+        faster(said, found, "one", "fp32", 2.5, "ms", "ms a token"),
+        faster(f"{name}: eight rows at a time over one", found, "eight", "one", 4.0, "ms", "ms a token"),
+    ]

@@ -47,9 +47,11 @@ def ort_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
     from tokenizers import Tokenizer
 
     folder = Path(run) / "bundles/cpu"
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    graph = manifest["graphs"][manifest["default"]]["file"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(folder / "onnx/model_quantized.onnx"), options)
+    session = onnxruntime.InferenceSession(str(folder / graph), options)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     names = json.loads((folder / "config.json").read_text("utf-8"))["id2label"]

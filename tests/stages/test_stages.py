@@ -147,6 +147,17 @@ def test_the_seconds_of_the_stages_are_in_the_order_they_were_done(recipe: Recip
     assert list(seconds(run)) == ["first", "second"]
 
 
+def test_a_stage_that_read_what_was_replaced_since_does_not_count(recipe: Recipe, run: Run, first: Any, second: Any) -> None:
+    first(recipe, run)
+    second(recipe, run)
+    assert list(seconds(run)) == ["first", "second"]
+    other = dataclasses.replace(recipe, train={**recipe.train, "num_train_epochs": 9})
+    first(other, run)
+    assert list(seconds(run)) == ["first"]
+    second(other, run)
+    assert list(seconds(run)) == ["first", "second"]
+
+
 def test_a_stage_keeps_the_name_and_the_words_of_its_function(first: Any) -> None:
     assert (first.__name__, first.__doc__) == ("first", "Write a folder.")
 
