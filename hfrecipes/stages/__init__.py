@@ -6,6 +6,7 @@ record of the key and of what was written is left in `stages/` when it ends. A s
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
 log = logging.getLogger("hfrecipes")
+FULL = (errno.ENOSPC, errno.EDQUOT)
 Work = Callable[["Recipe", Run], None]
 OfRecipe = Sequence[str] | Callable[["Recipe"], Sequence[str]]
 """Names, or those that depend on the recipe."""
@@ -64,6 +66,14 @@ def stage(
                 if before:
                     write_text(record, before)
                 raise
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                what, instead = (
+                    f"the disk is full in the middle of {name}",
+                    "Make room and run it again: finished stages are kept",
+                )
+                raise RunError(str(run.path), what, instead) from error
             distributed.on_main(lambda: _record(name, run, key, _of(after, recipe), _of(outputs, recipe), time.time() - started))
 
         perform.__name__, perform.__doc__ = name, work.__doc__

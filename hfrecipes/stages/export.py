@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
 CALIBRATION_BATCHES = 16
+FEW = 32
+"""Rows below which ranges may miss what activations can be."""
 WEIGHTS = "model.safetensors"
 
 
@@ -28,6 +30,7 @@ WEIGHTS = "model.safetensors"
 def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe that this machine can run is the one to serve."""
     samples, lacking = batches(run), {target.name: target.lacking() for target in recipe.export}
+    rows = sum(len(batch["input_ids"]) for batch in samples)
     with staged(run.bundles) as folder:
         for target in recipe.export:
             bundle = folder / target.name
@@ -42,6 +45,10 @@ def export(recipe: Recipe, run: Run) -> None:
                 "providers": list(target.providers),
                 "checkpoint": sha256(run.model / WEIGHTS),
             }
+            if rows < FEW and any("static" in graph["precision"] for graph in graphs.values()):
+                log.warning(
+                    "%s: the ranges of static int8 come from %d rows; %d or more make them reliable", target.name, rows, FEW
+                )
             if any("/" in name for name in graphs):
                 held = load_from_disk(str(run.data / "validation_rows"))
                 found = Choice(list(graphs)[-1], []) if lacking[target.name] else choose(recipe, bundle, graphs, target, held)

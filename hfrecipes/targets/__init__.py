@@ -7,13 +7,18 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from hfrecipes.part import Part
 
 if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedModel
+
+Opset = Annotated[int, Field(ge=17, le=25)]
+"""Versions of ONNX's operators: those that the exporter writes and ONNX Runtime 1.32 reads. Without one it is the exporter's."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hfrecipes.part import value
-from hfrecipes.targets import Graph, Target
+from hfrecipes.targets import Graph, Opset, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ class Arm(Target):
     """
 
     quantize: Literal["best", "dynamic", "static", "int8_weights", "int4_weights"] | None = "best"
-    opset: int | None = None
+    opset: Opset | None = None
 
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
     machines: ClassVar[tuple[str, ...]] = ("aarch64", "arm64")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hfrecipes.part import value
-from hfrecipes.targets import Graph, Target
+from hfrecipes.targets import Graph, Opset, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ class Cuda(Target):
     """
 
     half: bool = True
-    opset: int | None = None
+    opset: Opset | None = None
 
     providers: ClassVar[tuple[str, ...]] = ("CUDAExecutionProvider", "CPUExecutionProvider")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from hfrecipes import Predictor, verbs
+from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import to_yaml
-from hfrecipes.errors import CheckFailed, ModelError, RecipeError
+from hfrecipes.errors import CheckFailed, ModelError, RecipeError, RunError
 from hfrecipes.folder import Run, opened, read_json, sha256
 from hfrecipes.recipe import Recipe
 from hfrecipes.report import Report
+from hfrecipes.stages import export as stage_of_export
+from hfrecipes.stages.export import batches
 from hfrecipes.stages.export import export as stages_export
 from hfrecipes.targets import Graph
 from hfrecipes.targets.cpu import Cpu
@@ -75,6 +79,55 @@ def test_a_model_that_writes_is_exported_in_half_precision(tiny_gpt: Path, tmp_p
     graphs = Cuda().export(AutoModelForCausalLM.from_pretrained(tiny_gpt).eval(), [sample], tmp_path)
     assert graphs == {"fp16": Graph("onnx/fp16", "float16", batch_dependent=False)}
     assert {file.name for file in (tmp_path / "onnx/fp16").glob("*.onnx")} == {"prefill.onnx", "decode.onnx"}
+
+
+@pytest.mark.parametrize("target", every("targets"))
+@pytest.mark.parametrize("opset", [9, 99])
+def test_an_opset_that_would_be_ignored_is_refused(target: str, opset: int, finished: Path) -> None:
+    with pytest.raises(RecipeError, match=rf"export\.0\.{target}\.opset: should be (greater|less) than or equal to"):
+        Recipe.load(finished / "recipe.yaml", [f"export=[{{{target}: {{opset: {opset}}}}}]"])
+
+
+def test_the_opset_is_that_of_the_graph(finished: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = load_trained(finished / "model").eval()
+    Cpu(quantize=None, opset=18).export(model, batches(Run.open(finished)), tmp_path)
+    assert [entry.version for entry in onnx.load(tmp_path / "onnx/model.onnx").opset_import if entry.domain == ""] == [18]
+
+
+def test_a_full_disk_in_the_middle_of_an_export_is_one_line_and_nothing_is_lost(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx_ir
+
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    before = sha256(run / "bundles/cpu/manifest.json")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recipe = Recipe.load(run / "recipe.yaml", ["export=[{cpu: {opset: 19}}]"])
+    with monkeypatch.context() as patched, pytest.raises(RunError) as refused:
+        patched.setattr(onnx_ir, "save", full)
+        stages_export(recipe, Run.open(run))
+    assert "the disk is full in the middle of export. Make room and run it again" in str(refused.value)
+    assert sha256(run / "bundles/cpu/manifest.json") == before
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
+    stages_export(recipe, Run.open(run))
+    assert Predictor.open(run)("the film was good").label == "positive"
+
+
+def test_ranges_from_a_single_row_are_warned_of(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    some = batches(Run.open(run))[:1]
+    one = [{name: array[:1].repeat(2, axis=0) for name, array in batch.items()} for batch in some]
+    monkeypatch.setattr(stage_of_export, "batches", lambda run: one)
+    stages_export(Recipe.load(run / "recipe.yaml", ["export=[{cpu: {quantize: static}}]"]), Run.open(run))
+    assert "cpu: the ranges of static int8 come from 2 rows; 32 or more make them reliable" in caplog.text
+    assert Predictor.open(run)("the film was good").label in ("positive", "negative")
 
 
 def test_a_model_that_writes_has_no_static_form(tiny_gpt: Path, tmp_path: Path) -> None:
