@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.targets import Graph
+from hfrecipes.targets._shared import share_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,9 +108,10 @@ def narrowing(program: Any, width: int) -> list[str]:
 
 
 def save_generator(exported: dict[str, Any], folder: Path) -> None:
-    """Write the graphs of a generator below `folder`."""
+    """Write the graphs of a generator below `folder`, the weights that they share once."""
     for name, part in exported.items():
         part.save_pretrained(folder / name)
+        share_weights(folder / name)
 
 
 def tensors(batch: dict[str, np.ndarray]) -> dict[str, Any]:
