@@ -46,7 +46,8 @@ OVER_TOKENS = ("text-generation", "text2text-generation", "fill-mask")
 def compress(recipe: Recipe, run: Run) -> None:
     """Apply the compressors in their order to `trained/`, and save what comes out to `model/`."""
     model = load_trained(run.trained)
-    with tempfile.TemporaryDirectory(dir=run.path, prefix=".compress.") as scratch:
+    # All steps are weighed under the allocator that a recovery sets for the rest of the process.
+    with tempfile.TemporaryDirectory(dir=run.path, prefix=".compress.") as scratch, taken(recipe.fast_path, bf16=True):
         given = OfRun(recipe, run, Path(scratch))
         steps = [weigh("trained", model, next(given.batches()))]
         for part in recipe.compress:
