@@ -27,7 +27,7 @@ from hfrecipes.inference.predictor import Predictor
 
 WIDTH = 256
 """Units of a static embedding."""
-COMMON = 1e-4
+COMMON = 1e-2
 """Tokens more frequent than this weigh less in the average (SIF, Arora et al. 2017)."""
 AT_ONCE = 1024
 Rows = Sequence[Sequence[int]]
@@ -77,17 +77,18 @@ def counted(rows: Rows, labels: np.ndarray, classes: int) -> tuple[Engine, int]:
 
 
 def averaged(vectors: np.ndarray, rows: Rows, labels: np.ndarray, classes: int) -> tuple[Engine, int]:
-    """The average of the tokens' vectors, of shape (vocabulary, units), under a logistic regression."""
+    """The average of the tokens' vectors, of shape (vocabulary, units), each unit brought to one spread, under a logistic
+    regression."""
 
     def mean(texts: Rows) -> np.ndarray:
-        found = np.stack([vectors[list(ids)].mean(axis=0) for ids in texts])
-        unit: np.ndarray = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
-        return unit
+        return np.stack([vectors[list(ids)].mean(axis=0) for ids in texts])
 
-    regression = LogisticRegression(C=30.0, max_iter=300).fit(mean(rows), labels)
+    found = mean(rows)
+    center, spread = found.mean(axis=0), found.std(axis=0) + 1e-9
+    regression = LogisticRegression(C=0.1, max_iter=300).fit((found - center) / spread, labels)
 
     def engine(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {"logits": _logits(regression, mean(_unpadded(batch)), classes)}
+        return {"logits": _logits(regression, (mean(_unpadded(batch)) - center) / spread, classes)}
 
     return engine, vectors.size + regression.coef_.size + regression.intercept_.size
 
