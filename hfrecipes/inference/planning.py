@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-TOKEN_BUDGET = 768
-"""Token slots a batch; the throughput of small encoders on CPUs is flat between 400 and 1,000."""
+TOKEN_BUDGET = 384
+"""Token slots a batch. The throughput of an int8 MiniLM on a CPU is flat between 200 and 500, and 5 % lower at 128 and at 768."""
 
 
 def plan(lengths: Sequence[int], budget: int = TOKEN_BUDGET, equal: bool = False) -> list[list[int]]:
