@@ -72,8 +72,8 @@ def bench(
         rows = [lengthened(first, row, length) for row in asked]
         times = timed({key: answer for key, (_, answer) in sides.items()}, rows, batch)
         for (side, device), taken in times.items():
-            p50, p95, p99 = (1000 * quantile(taken, share) for share in (0.5, 0.95, 0.99))
-            found.append(Timing(side, device, batch, length, p50, p95, p99, batch / quantile(taken, 0.5)))
+            p50, p95, p99 = (quantile(taken, share) for share in (0.5, 0.95, 0.99))
+            found.append(Timing(side, device, batch, length, p50, p95, p99, 1000 * batch / p50))
     write_json(run.path / "bench.json", {"hardware": hardware(), "threads": threads, "timings": [vars(each) for each in found]})
     draw_speed(found, run.path / "bench.png")
     said = f"Seconds on the wall, from text to answer, {threads} thread(s), {hardware()['cpu']}."
@@ -131,7 +131,7 @@ def lengthened(predictor: Predictor, row: Row, length: int) -> Row:
 
 
 def timed(sides: Mapping[tuple[str, str], Answer], rows: Sequence[Row], batch: int) -> dict[tuple[str, str], list[float]]:
-    """Seconds of each side for batches of the rows, in turns, after one that does not count."""
+    """Milliseconds of each side for batches of the rows, in turns, after one that does not count."""
     found: dict[tuple[str, str], list[float]] = {key: [] for key in sides}
     until = time.perf_counter() + SECONDS * len(sides)
     for turn in itertools.count():
@@ -139,7 +139,7 @@ def timed(sides: Mapping[tuple[str, str], Answer], rows: Sequence[Row], batch: i
         for key, answer in sides.items():
             started = time.perf_counter()
             answer(some)
-            found[key].append(time.perf_counter() - started)
+            found[key].append(1000 * (time.perf_counter() - started))
         if turn > 0 and time.perf_counter() > until:
             break
     return {key: taken[1:] for key, taken in found.items()}
