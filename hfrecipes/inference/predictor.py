@@ -33,8 +33,9 @@ from hfrecipes.tokens import Tokens
 
 MANY = 50
 """Batches from which a bar shows on a terminal how far the answers are."""
-LOOK_AHEAD = 2048
-"""Texts read ahead of the answers when the texts come from a stream."""
+AT_FIRST, LOOK_AHEAD = 64, 2048
+"""Texts read ahead of the answers when they come from a stream: few at first, so that the first answer comes soon, then twice as
+many each time."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,10 @@ class Predictor:
         return row
 
     def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
-        while window := list(itertools.islice(texts, LOOK_AHEAD)):
+        size = AT_FIRST
+        while window := list(itertools.islice(texts, size)):
             yield from self._known(window, self.answer)
+            size = min(2 * size, LOOK_AHEAD)
 
     def answer(self, rows: Sequence[Row]) -> list[Any]:
         """Answers for rows, in planned batches: texts of like length together; of equal length where the graph's answers
