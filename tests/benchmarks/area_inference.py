@@ -30,11 +30,11 @@ WRITERS = {"gpt/scitldr": "models/smollm2-135m", "t5/tatoeba": "models/flan-t5-s
 WRITING = 3
 """Rounds of those, which take longer."""
 STREAM = """
-import itertools, json, resource, time
+import itertools, json, time
 from hfrecipes import Predictor
 from hfrecipes.inference.cache import Cache
 from tests.benchmarks.one_labelling import texts
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+peak = lambda: next(int(line.split()[1]) / 1e3 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 given = texts(3000)
 started = time.perf_counter()
 answers = Predictor.open({run!r}, threads=1, cache=Cache())(itertools.islice(itertools.cycle(given), {count}))
@@ -147,8 +147,9 @@ def starting(run: str) -> list[Goal]:
 
 def spent(code: str) -> tuple[float, float]:
     """CPU seconds and MB at the most of a program in a process of its own."""
-    told = "used = resource.getrusage(resource.RUSAGE_SELF)\nprint(used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)"
-    program = f"import resource\n{code}\n{told}"
+    # A process inherits the peak in `ru_maxrss` from the one that starts it; VmHWM is its own.
+    peak = "next(int(line.split()[1]) / 1e3 for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+    program = f"import time\n{code}\nprint(time.process_time(), {peak})"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **QUIET, **ONE_THREAD})
     seconds, memory = map(float, done.stdout.split()[-2:])
