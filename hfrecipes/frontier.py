@@ -111,14 +111,10 @@ def frontier(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Frontier
         servable = [candidate for candidate in candidates if candidate.run]
         picked, reason = base.pick.choose(servable, metric.lower_is_better)
     found = Frontier(out, metric.figure, count, tuple(candidates), picked, reason)
+    write(found)
     if picked is not None:
         combination, run = next(pair for pair in runs.values() if str(pair[1].path.relative_to(out)) == picked.run)
-        try:
-            verbs.run(combination.recipe, run.path)
-        finally:
-            write(found)
-    else:
-        write(found)
+        verbs.run(combination.recipe, run.path)
     if base.pick is not None and picked is None:
         raise CheckFailed(f"{reason}. The candidates are in {out / 'frontier.md'}")
     return found

@@ -87,6 +87,11 @@ class Sessions:
         engine: Engine = self._mine.__dict__.get("engine", self.engines[0])
         return engine(batch)
 
+    def stream(self, batch: Mapping[str, np.ndarray]) -> Iterator[str]:
+        """The pieces of a text from the first engine, where the engines write."""
+        writer: Any = self.engines[0]
+        yield from writer.stream(batch)
+
     def spread(self, work: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
         """What `work` makes of each batch, in their order, each in the thread that is free next."""
         return self._pool.map(work, batches)

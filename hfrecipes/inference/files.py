@@ -110,12 +110,9 @@ def _join(parts: list[Path], out: Path) -> None:
         for part in parts:
             yield pa.parquet.read_table(part).cast(schema)
 
-    if out.suffix == ".parquet":
-        with pa.parquet.ParquetWriter(fresh, schema) as writer:
-            for table in tables():
-                writer.write_table(table)
-    elif out.suffix == ".csv":
-        with pa.csv.CSVWriter(fresh, schema) as writer:
+    writers = {".parquet": pa.parquet.ParquetWriter, ".csv": pa.csv.CSVWriter}
+    if out.suffix in writers:
+        with writers[out.suffix](fresh, schema) as writer:
             for table in tables():
                 writer.write_table(table)
     else:

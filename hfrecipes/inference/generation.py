@@ -7,10 +7,11 @@ and streaming are those of `GenerationMixin`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,13 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
             self.generation_config = decoder.generation_config
 
     @classmethod
-    def open(cls, folder: Path, providers: list[str], threads: int | None) -> OnnxGenerator:
-        """The graphs that a target wrote into `folder`."""
-        options = session_options(threads)
+    def open(
+        cls, folder: Path, providers: Sequence[str], threads: int | None, place: Mapping[str, Any] = MappingProxyType({})
+    ) -> OnnxGenerator:
+        """The graphs that a target wrote into `folder`; `place` are options of the first provider, such as the device."""
+        options, asked = session_options(threads), [(providers[0], dict(place)), *providers[1:]]
         parts = [folder, folder / ENCODER] if (folder / ENCODER).is_dir() else [folder]
-        loaded = [ExportedModel.from_pretrained(p, providers=providers, session_options=options) for p in parts]
+        loaded = [ExportedModel.from_pretrained(p, providers=asked, session_options=options) for p in parts]
         return cls(loaded[0], loaded[1] if len(loaded) == 2 else None)
 
     def get_encoder(self, *_: Any, **__: Any) -> Any:

@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,8 +43,7 @@ class Predictor:
     """Answers for texts. `Predictor.open("runs/x")(["…", "…"])` gives the answers in order.
 
     A text is a string, a pair of strings, or a mapping with the task's columns. A single text gives one answer, a list a
-    list, and any other iterable an iterator that reads at most `LOOK_AHEAD` texts ahead. `fingerprint` tells models apart that
-    may answer differently.
+    list, and any other iterable an iterator that reads at most `LOOK_AHEAD` texts ahead.
     """
 
     task: Task
@@ -55,7 +54,17 @@ class Predictor:
     batch_dependent: bool = False
     cache: Cache | None = None
     spread: Callable[[Engine, Iterable[Any]], Iterable[Any]] = map
-    fingerprint: str = ""
+    source: Path | None = None
+    asked: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells models apart that may answer differently: a hash of the files and of what was asked for at opening."""
+        if self.source is None:
+            return ""
+        sealed = self.source / "manifest.json"
+        files = sha256(sealed) if sealed.is_file() else listing(self.source)
+        return hashlib.sha256(json.dumps([files, self.asked], sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def open(
@@ -77,10 +86,8 @@ class Predictor:
         """
         folder = local_folder(path)
         found, source = cls._open(path, folder, graph, threads, devices, generation)
-        sealed = source / "manifest.json"
-        files = sha256(sealed) if sealed.is_file() else listing(source)
-        said = json.dumps([files, graph, generation], sort_keys=True, default=str)
-        found = dataclasses.replace(found, fingerprint=hashlib.sha256(said.encode()).hexdigest())
+        asked = json.dumps([graph, generation], sort_keys=True, default=str)
+        found = dataclasses.replace(found, source=source, asked=asked)
         if cache is None:
             return found
         if found.task.generates and {**found.task.writing(), **generation}.get("do_sample"):
@@ -156,9 +163,9 @@ class Predictor:
             return engine, engine
         from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
 
-        model = OnnxGenerator.open(file, list(providers), threads)
+        model = OnnxGenerator.open(file, providers, threads, options)
         pair = model.encoder is not None
-        scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads)
+        scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads, options)
         return Writer(model, folder, {**task.writing(), **generation}), scorer
 
     @classmethod

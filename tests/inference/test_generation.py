@@ -73,6 +73,13 @@ def test_fifty_prompts_are_answered_token_for_token(folders: tuple[Path, Path], 
     assert [ours(text) for text in asked[:12]] == together[:12]
 
 
+def test_several_sessions_write_and_stream_as_one(folders: tuple[Path, Path]) -> None:
+    one, several = Predictor.open(folders[1], "fp32"), Predictor.open(folders[1], "fp32", devices=["cpu", "cpu"])
+    asked = prompts(24)
+    assert several(asked) == one(asked)
+    assert list(several.stream(asked[5])) == list(one.stream(asked[5]))
+
+
 def test_the_pieces_of_a_stream_are_the_answer(folders: tuple[Path, Path]) -> None:
     predictor = Predictor.open(folders[1], "fp32")
     pieces = list(predictor.stream("the film was good"))
