@@ -92,13 +92,13 @@ def test_each_process_answers_its_share(source: Path, finished: Path, tmp_path: 
         "from hfrecipes.inference.files import predict_file\n"
         f"p = Predictor.open({str(finished)!r}, threads=1)\n"
         f"predict_file(p, Data({str(source)!r}), Path({str(out)!r}), shard=4)\n"
-        "print('world', distributed.processes())\n"
+        f"(Path({str(tmp_path)!r}) / str(distributed.rank())).write_text(str(distributed.processes()))\n"
     )
     (tmp_path / "job.py").write_text(program)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "job.py")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("world 2") == 2
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2", "2"]
     assert [row["number"] for row in read(out)] == list(range(25))
 
 
