@@ -35,7 +35,7 @@ GIVEN: dict[str, str] = {}
 @dataclass_transform(frozen_default=True, field_specifiers=(pydantic.Field,))
 def value(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass that checks its fields and refuses keys it does not have."""
-    config = ConfigDict(extra="forbid", validate_default=True, arbitrary_types_allowed=True)
+    config = ConfigDict(extra="forbid", validate_default=True, arbitrary_types_allowed=True, defer_build=True)
     return pydantic_dataclass(cls, frozen=True, config=config)  # type: ignore[return-value]
 
 
