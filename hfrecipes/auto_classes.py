@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 REGISTER = "transformers.models.auto.configuration_auto"
@@ -23,7 +22,7 @@ def register() -> None:
         sys.meta_path.insert(0, _Waiting())
 
 
-class _Waiting(MetaPathFinder):
+class _Waiting:
     """Sees the register being imported, and has it filled behind that."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:

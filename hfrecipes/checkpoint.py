@@ -6,19 +6,16 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hfrecipes.config import dump
 from hfrecipes.errors import ModelError
 from hfrecipes.family import auto_class
 from hfrecipes.folder import read_json, write_json
-from hfrecipes.models import load_tokens
 from hfrecipes.tasks import Task
+from hfrecipes.tokens import Tokens, positions
 
 if TYPE_CHECKING:
     from typing import Any
 
     from transformers import PreTrainedModel
-
-    from hfrecipes.tokens import Tokens
 
 READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
 """What a reader of texts needs beside the weights; a bundle carries copies."""
@@ -29,6 +26,8 @@ KEPT = "kept_tokens.json"
 def save_trained(folder: Path, model: PreTrainedModel, tokenizer: Path, task: Task, head: str) -> None:
     """Write the model (safetensors), its config, the files of the folder `tokenizer`, and `task.json` with the task and the
     model's head."""
+    from hfrecipes.config import dump
+
     model.save_pretrained(folder)
     shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
     write_json(folder / "task.json", {"task": dump(task), "head": head})
@@ -52,4 +51,4 @@ def open_reader(folder: Path) -> tuple[Task, dict[str, Any], Tokens]:
         raise ModelError(str(folder), "has no task.json", "Give a folder that hfrecipes wrote")
     task: Task = Task.choose(read_json(folder / "task.json")["task"])
     config: dict[str, Any] = read_json(folder / "config.json")
-    return task, config, load_tokens(folder, task.max_length, config)
+    return task, config, Tokens.open(folder, task.max_length, positions(config))

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from pydantic import Field
 from pydantic_core import ArgsKwargs
 
+from hfrecipes.columns import Column
 from hfrecipes.errors import DataError
 from hfrecipes.part import Checked, hint, value
 
@@ -98,15 +98,6 @@ class Data(Checked):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Column:
-    """A role that a task gives to a column: what it holds, in words, and the `dtypes` of Arrow that are accepted."""
-
-    meaning: str
-    text: bool = False
-    required: bool = True
 
 
 def open_splits(data: Data) -> DatasetDict:

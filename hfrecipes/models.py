@@ -17,7 +17,7 @@ from hfrecipes.family import Family, auto_class
 from hfrecipes.heads import ENTRY
 from hfrecipes.part import Checked, value
 from hfrecipes.shrinking import keep_layers, narrow
-from hfrecipes.tokens import PROMPT, Tokens
+from hfrecipes.tokens import PROMPT, Tokens, positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -194,11 +194,6 @@ def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = 
     if model.layers is not None:
         keep_layers(made, model.layers)
     return made
-
-
-def positions(config: Mapping[str, Any]) -> int | None:
-    """How many positions a model has, under either name that configurations give them; None where there is no bound."""
-    return config.get("max_position_embeddings") or config.get("n_positions")
 
 
 def load_tokens(folder: Path, max_length: int | None, config: Mapping[str, Any]) -> Tokens:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hfrecipes.data import Column, Data, open_splits, take
+from hfrecipes.columns import Column
+from hfrecipes.data import Data, open_splits, take
 from hfrecipes.tokens import LONE_SURROGATES
 
 if TYPE_CHECKING:

@@ -161,3 +161,8 @@ class Tokens:
         self.tokenizer.no_truncation()
         encoding = self.tokenizer.encode(self._clean(text), add_special_tokens=False)
         return text if len(encoding.ids) <= length else text[: encoding.offsets[length - 1][1]]
+
+
+def positions(config: Mapping[str, Any]) -> int | None:
+    """How many positions a model has, under either name that configurations give them; None where there is no bound."""
+    return config.get("max_position_embeddings") or config.get("n_positions")

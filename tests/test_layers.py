@@ -22,6 +22,7 @@ LAYERS = (
         "prefix",
         "hub",
         "tokens",
+        "columns",
         "data",
         "heads",
         "reshaping",

@@ -63,7 +63,8 @@ def tokens(
     plot: Annotated[Path | None, typer.Option("-o", "--out", help="A PNG file to draw the figures in.")] = None,
 ) -> None:
     """Train every kind of tokenizer on the texts, and compare how they cut them."""
-    from hfrecipes.data import Column, Data
+    from hfrecipes.columns import Column
+    from hfrecipes.data import Data
     from hfrecipes.tables import print_cuts
     from hfrecipes.tokenization import Texts, columns_of_texts, compare
     from hfrecipes.tokenizers import Tokenization

@@ -14,25 +14,22 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import TypeAdapter
-from tqdm import tqdm
 
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
-from hfrecipes.inference.cache import Cache
-from hfrecipes.inference.devices import Sessions, devices_of
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
-from hfrecipes.inference.planning import plan
+from hfrecipes.inference.planning import plan, shown
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
 
-MANY = 50
-"""Batches from which a bar shows on a terminal how far the answers are."""
+if TYPE_CHECKING:
+    from hfrecipes.inference.cache import Cache
+
 AT_FIRST, LOOK_AHEAD = 64, 2048
 """Texts read ahead of the answers when they come from a stream: few at first, so that the first answer comes soon, then twice as
 many each time."""
@@ -92,6 +89,8 @@ class Predictor:
             return found
         if found.task.generates and {**found.task.writing(), **generation}.get("do_sample"):
             raise UserError("cache", "answers are drawn at random, and no two are the same", "Write do_sample=False, or no cache")
+        from pydantic import TypeAdapter
+
         answers = TypeAdapter(found.task.answers)
         cache.bind(found.fingerprint, answers.dump_json, answers.validate_json)
         return dataclasses.replace(found, cache=cache)
@@ -139,6 +138,8 @@ class Predictor:
         task, config, tokens = open_reader(folder)
         file = folder / graph["file"]
         if devices is not None:
+            from hfrecipes.inference.devices import Sessions, devices_of
+
             places = devices_of(devices, providers)
             threads = 1 if threads is None else threads
             pairs = [cls._engines(file, task, folder, [place.provider], threads, place.options, generation) for place in places]
@@ -257,8 +258,7 @@ class Predictor:
     def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
         windows: list[Window] = []
         collated = (self.task.collate([features[i] for i in batch], self.tokens) for batch in batches)
-        shown = tqdm(batches, desc="answers", disable=None if len(batches) > MANY else True, leave=False)
-        for batch, outputs in zip(shown, self.spread(self.engine, collated), strict=True):
+        for batch, outputs in zip(shown(batches), self.spread(self.engine, collated), strict=True):
             for position, i in enumerate(batch):
                 windows.append(Window(features[i], self._cut(outputs, position, len(features[i]["input_ids"]))))
         gathered = by_row(rows, windows)

@@ -13,10 +13,9 @@ from hfrecipes.folder import read_json
 from hfrecipes.inference.engines import torch_engine
 from hfrecipes.inference.generation import Writer
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.models import positions
 from hfrecipes.plugins.pipelines import LOST
 from hfrecipes.tasks import Task
-from hfrecipes.tokens import Tokens
+from hfrecipes.tokens import Tokens, positions
 
 
 class LostPipeline(Pipeline):

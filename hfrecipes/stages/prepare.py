@@ -12,10 +12,10 @@ from hfrecipes.data import cut, few, fingerprint, open_splits, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.models import Model, load_config, load_tokenizer, load_tokens, positions, save_tokenizer
+from hfrecipes.models import Model, load_config, load_tokenizer, load_tokens, save_tokenizer
 from hfrecipes.stages import log, stage
 from hfrecipes.tokenization import Texts, columns_of_texts
-from hfrecipes.tokens import PROMPT
+from hfrecipes.tokens import PROMPT, positions
 
 if TYPE_CHECKING:
     from datasets import Dataset

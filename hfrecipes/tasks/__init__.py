@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-    from hfrecipes.data import Column
+    from hfrecipes.columns import Column
     from hfrecipes.family import Architecture
     from hfrecipes.metrics import Metric
     from hfrecipes.tokens import Tokens

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hfrecipes.data import Column
+from hfrecipes.columns import Column
 from hfrecipes.tasks import Row
 
 COLUMNS: Mapping[str, Column] = MappingProxyType(

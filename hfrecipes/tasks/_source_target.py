@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from hfrecipes.data import Column
+from hfrecipes.columns import Column
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import Architecture
 from hfrecipes.part import value

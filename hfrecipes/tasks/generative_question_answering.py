@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
-from hfrecipes.data import Column
+from hfrecipes.columns import Column
 from hfrecipes.metrics.exact_match import ExactMatch
 from hfrecipes.metrics.squad import Squad
 from hfrecipes.part import value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from hfrecipes.data import Column
+from hfrecipes.columns import Column
 from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.squad import Squad

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PlainSerializer, PlainValidator
 
-from hfrecipes.data import Column
+from hfrecipes.columns import Column
 from hfrecipes.family import Architecture
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.metrics.spearman import Spearman

@@ -23,6 +23,11 @@ from tests.conftest import sentiment
 
 ROWS = sentiment(40, start=500)
 TEXTS = [row["text"] for row in ROWS]
+HEAVY = [
+    *("torch", "transformers", "datasets", "sklearn", "scipy", "optimum", "typer", "yaml", "tqdm", "sqlite3"),
+    *("hfrecipes.config", "hfrecipes.data", "hfrecipes.models", "hfrecipes.recipe"),
+]
+"""What a new process that answers over a bundle has no need of."""
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +135,12 @@ def test_a_bundle_that_was_cut_short_is_refused(finished: Path, tmp_path: Path) 
         Predictor.open(bundle)
 
 
-def test_a_new_process_answers_without_torch_and_transformers(finished: Path) -> None:
+def test_a_new_process_imports_nothing_that_answers_do_not_need(finished: Path) -> None:
     program = (
         "import json, sys\n"
         "from hfrecipes import Predictor\n"
         f"answer = Predictor.open({str(finished)!r})('the film was good')\n"
-        "heavy = [name for name in ('torch', 'transformers', 'datasets', 'sklearn', 'optimum') if name in sys.modules]\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
         "print(json.dumps([answer.label, heavy, 'onnxruntime' in sys.modules]))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
