@@ -167,8 +167,8 @@ def size(path: Path) -> int:
 
 
 def listing(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of every file below a folder but its manifest."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "manifest.json")
+    """Size and sha256 of every file below a folder but its manifest; manifests of folders in it are files like others."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / "manifest.json")
     return {str(f.relative_to(folder)): {"size": f.stat().st_size, "sha256": sha256(f)} for f in files}
 
 
@@ -185,6 +185,25 @@ def opened(folder: Path) -> dict[str, Any]:
     for name, facts in manifest["files"].items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != facts["size"]:
+            raise ModelError(
+                str(folder), f"{name} is not the file that its manifest names", "Export it again: hfrecipes ship RUN"
+            )
+    return manifest
+
+
+def verified(folder: Path) -> dict[str, Any]:
+    """The manifest of a sealed folder that holds the files it names, with the sha256 it gives, and no others. Raises ModelError
+    that names the first file for which that is not so."""
+    try:
+        manifest = opened(folder)
+        named = dict(manifest["files"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(str(folder), "manifest.json is not the manifest of a sealed folder", "Export it again") from None
+    found = listing(folder)
+    for name in sorted({*named, *found}):
+        if name not in named:
+            raise ModelError(str(folder), f"{name} is not in its manifest", "Take it out, or export again: hfrecipes ship RUN")
+        if found.get(name) != named[name]:
             raise ModelError(
                 str(folder), f"{name} is not the file that its manifest names", "Export it again: hfrecipes ship RUN"
             )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hfrecipes.errors import ModelError
+from hfrecipes.pointer import in_production
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.txt", "*.model"]
@@ -13,13 +14,14 @@ WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.txt", "*.model"
 
 
 def local_folder(path: str | Path, revision: str | None = None) -> Path:
-    """The folder at `path`, or the repository `owner/name` of the Hub in the local cache, fetched where it is not there yet.
+    """The folder at `path`, or the repository `owner/name` of the Hub in the local cache, fetched where it is not there yet; of a
+    registry the folder of the release in production.
 
     Raises ModelError where there is neither.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
-        return folder
+        return in_production(folder)
     if not NAME.fullmatch(str(path)):
         raise ModelError(str(path), "there is no such folder", "Give a run, a bundle, a checkpoint, or owner/name on the Hub")
     from huggingface_hub import snapshot_download

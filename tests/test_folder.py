@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfrecipes.errors import ModelError, RunError
-from hfrecipes.folder import Run, listing, opened, read_json, seal, staged, write_json, write_text
+from hfrecipes.folder import Run, listing, opened, read_json, seal, staged, verified, write_json, write_text
 
 IDENTITY = {"recipe": "bert", "data": "a"}
 
@@ -124,3 +124,23 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_folder_becomes_a_run(tmp_path: Path) -> None:
     assert Run.create(tmp_path, IDENTITY, "recipe: bert\n").recipe_file.is_file()
+
+
+def test_a_manifest_in_a_folder_is_sealed_like_other_files(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    sealed(tmp_path / "bundle")
+    seal(tmp_path, {})
+    assert sorted(verified(tmp_path)["files"]) == ["bundle/manifest.json", "bundle/onnx/model.onnx"]
+
+
+def test_verified_reads_every_byte_and_counts_every_file(tmp_path: Path) -> None:
+    file = sealed(tmp_path) / "onnx/model.onnx"
+    assert verified(tmp_path) == opened(tmp_path)
+    file.write_bytes(b"12346")
+    assert opened(tmp_path)
+    with pytest.raises(ModelError, match=r"onnx/model\.onnx is not the file that its manifest names"):
+        verified(tmp_path)
+    file.write_bytes(b"12345")
+    (tmp_path / "onnx/.more").touch()
+    with pytest.raises(ModelError, match=r"onnx/\.more is not in its manifest"):
+        verified(tmp_path)

@@ -13,11 +13,12 @@ from hfrecipes.part import names
 
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
-    ("errors",),
+    ("errors", "releases"),
     ("part", "pick", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",
         "folder",
+        "pointer",
         "feature_store",
         "prefix",
         "hub",
@@ -46,7 +47,7 @@ LAYERS = (
         "tokenization",
     ),
     ("batches", "trainer", "features"),
-    ("checkpoint", "recipe", "optimization", "inference"),
+    ("checkpoint", "recipe", "optimization", "inference", "registry"),
     ("recipes", "arguments", "measurement"),
     ("choice", "baselines"),
     ("stages",),
