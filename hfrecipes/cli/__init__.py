@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from hfrecipes import distributed
-from hfrecipes.cli import on_machine, on_recipes, on_runs
+from hfrecipes.cli import on_machine, on_recipes, on_releases, on_runs
 from hfrecipes.errors import HfRecipesError
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": on_recipes.run,
     "fit": on_recipes.fit,
     "ship": on_runs.ship,
+    "promote": on_releases.promote,
+    "rollback": on_releases.rollback,
+    "releases": on_releases.releases,
     "predict": on_runs.predict,
     "list": on_machine.list_parts,
     "show": on_recipes.show,
