@@ -5,13 +5,15 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from hfrecipes.calibration import judged
 from hfrecipes.metrics import Metric, scores
+from hfrecipes.uncertainty import Claim
 
 if TYPE_CHECKING:
     from hfrecipes.inference.predictor import Predictor
@@ -28,21 +30,35 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Measured:
-    """`predictions` in the order of the rows, as the metrics take them, for each way of batching."""
+    """`predictions` in the order of the rows, as the metrics take them, for each way of batching. `claims` and `nonconformity`
+    are what the answers as served were worth (see `uncertainty.py`)."""
 
     scores: dict[str, float]
     predictions: dict[str, list[Any]]
     latency: dict[str, float]
+    claims: list[Claim] = field(default_factory=list)
+    nonconformity: list[float] = field(default_factory=list)
 
 
 def score(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> tuple[dict[str, float], list[Any]]:
     """The figures of the metrics over labelled `rows`, and the predictions they were computed from."""
+    return _scored(predictor, rows, metrics, _answers(predictor, rows))
+
+
+def _answers(predictor: Predictor, rows: Sequence[Row]) -> list[Any]:
+    """The answers to labelled rows; none where it is likelihood that counts."""
+    task = predictor.task
+    return [] if task.by_likelihood else predictor.answer([task.row(row) for row in rows])
+
+
+def _scored(
+    predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric], answers: Sequence[Any]
+) -> tuple[dict[str, float], list[Any]]:
     task, config = predictor.task, predictor.config
     if task.by_likelihood:
         predictions: list[Any] = [list(pair) for pair in predictor.likelihood(rows)]
         forms = {"label": predictions}
     else:
-        answers = predictor.answer([task.row(row) for row in rows])
         predictions, forms = _predictions(predictor, answers), task.forms(answers, config, metrics)
     return scores(metrics, forms, [task.reference(row, config) for row in rows]), predictions
 
@@ -54,7 +70,9 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
     where the model writes, and `ALONE` of them one by one.
     """
     task = predictor.task
-    reached, served = score(predictor, rows, metrics)
+    given = _answers(predictor, rows)
+    reached, served = _scored(predictor, rows, metrics, given)
+    claims, nonconformity = judged(predictor, rows, given)
     found = {"served": served}
     step = -(-len(rows) // (WRITTEN if task.generates else SAMPLE))
     asked = [task.row(task.sample(row)) for row in rows[::step]]
@@ -76,7 +94,7 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
         times.append(1000 * (time.perf_counter() - started))
     found["alone"] = _predictions(predictor, alone)
     latency = {"p50_ms": quantile(times, 0.5), "p95_ms": quantile(times, 0.95), "sentences_per_s": round(speed, 1)}
-    return Measured(reached, found, latency)
+    return Measured(reached, found, latency, claims, nonconformity)
 
 
 def agreement(ours: Measured, theirs: Measured) -> dict[str, float]:

@@ -44,10 +44,12 @@ def learn(recipe: Recipe, out: str | Path) -> Run:
 
 def fit(recipe: Recipe, out: str | Path) -> Run:
     """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
+    from hfrecipes.stages.calibrate import calibrate
     from hfrecipes.stages.evaluate import evaluate
     from hfrecipes.stages.report import report
 
     run = learn(recipe, out)
+    calibrate(recipe, run)
     evaluate(recipe, run)
     report(recipe, run)
     return run

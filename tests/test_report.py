@@ -55,7 +55,7 @@ def test_a_report_says_where_its_rows_come_from(finished: Path) -> None:
     values = Report.load(finished).values
     assert values["data"]["rows"] == {"train": 87, "validation": 9}
     assert (values["split"], values["test_rows"]) == ("test", 32)
-    assert set(values["seconds"]) == {"prepare", "train", "evaluate", "export", "measure", "check"}
+    assert set(values["seconds"]) == {"prepare", "train", "calibrate", "evaluate", "export", "measure", "check"}
 
 
 def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
 
-STAGES = ["prepare", "train", "evaluate", "export", "measure", "check"]
+STAGES = ["prepare", "train", "calibrate", "evaluate", "export", "measure", "check"]
 KILLED = """
 import os, signal, sys
 import torch

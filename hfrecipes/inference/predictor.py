@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,9 +24,12 @@ from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
+from hfrecipes.inference.likelihood import likelihood
 from hfrecipes.inference.planning import plan, shown
-from hfrecipes.tasks import IGNORED, Features, Row, Task, Window, by_row
+from hfrecipes.tasks import Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
+from hfrecipes.uncertainty import UNFITTED, Covered, Uncertainty
+from hfrecipes.uncertainty import load as load_uncertainty
 
 if TYPE_CHECKING:
     from hfrecipes.inference.cache import Cache
@@ -53,6 +57,7 @@ class Predictor:
     spread: Callable[[Engine, Iterable[Any]], Iterable[Any]] = map
     source: Path | None = None
     asked: str = ""
+    uncertainty: Uncertainty = UNFITTED
 
     @cached_property
     def fingerprint(self) -> str:
@@ -122,7 +127,8 @@ class Predictor:
         chosen = graph or str(manifest["default"])
         if chosen not in graphs:
             raise ModelError(str(folder), f"has no graph '{chosen}'", f"It has: {', '.join(graphs)}")
-        return cls.over(folder, graphs[chosen], manifest["providers"], threads, devices, generation), folder
+        found = cls.over(folder, graphs[chosen], manifest["providers"], threads, devices, generation)
+        return dataclasses.replace(found, uncertainty=load_uncertainty(folder, chosen)), folder
 
     @classmethod
     def over(
@@ -178,15 +184,35 @@ class Predictor:
             from hfrecipes.inference.generation import Writer
 
             engine = Writer(model, folder, {**task.writing(), **generation})
-        return cls(task, config, tokens, engine, scorer)
+        return cls(task, config, tokens, engine, scorer, uncertainty=load_uncertainty(folder, "pytorch"))
 
-    def __call__(self, texts: Any) -> Any:
-        """Answers in the order of the texts."""
+    def __call__(self, texts: Any, coverage: float | None = None) -> Any:
+        """Answers in the order of the texts. With a `coverage`, such as 0.9, each is a `Covered`: what the truth is among, and
+        whether a person should look; raises UserError where the model was not fitted for that."""
+        if coverage is not None:
+            self.uncertainty.limit(coverage)
         if isinstance(texts, (str, Mapping)):
-            return self._known([texts], self.together)[0]
+            return self._told([texts], self.together, coverage)[0]
         if isinstance(texts, Sequence):
-            return self._known(texts, self.answer)
-        return self._stream(iter(texts))
+            return self._told(texts, self.answer, coverage)
+        return self._stream(iter(texts), coverage)
+
+    def _told(self, texts: Sequence[Any], answer: Callable[[Sequence[Row]], list[Any]], coverage: float | None) -> list[Any]:
+        answers = self._known(texts, answer)
+        return answers if coverage is None else self.covered([self._row(text) for text in texts], answers, coverage)
+
+    def covered(self, rows: Sequence[Row], answers: Sequence[Any], coverage: float) -> list[Covered]:
+        """Answers to rows as far as they can be promised at a coverage."""
+        limit, sure = self.uncertainty.limit(coverage), self.confidences(rows, answers)
+        return [self.task.within(answer, limit, each, self.config) for answer, each in zip(answers, sure, strict=True)]
+
+    def confidences(self, rows: Sequence[Row], answers: Sequence[Any]) -> list[list[float]]:
+        """How sure each answer to a row is of each thing that it claims; for a text that was written, the geometric mean of the
+        probabilities of its tokens, which takes another pass."""
+        if not self.task.generates or self.task.by_likelihood:
+            return [self.task.confidences(answer) for answer in answers]
+        taught = [self.task.taught(row, answer) for row, answer in zip(rows, answers, strict=True)]
+        return [[math.exp(-lost / max(1, count))] for lost, count in self.likelihood(taught)]
 
     def _known(self, texts: Sequence[Any], answer: Callable[[Sequence[Row]], list[Any]]) -> list[Any]:
         """Answers from the cache, and from `answer` to the other texts, each asked once."""
@@ -220,10 +246,10 @@ class Predictor:
             raise DataError("text", f"{self.task.name} cannot read {given!r:.60}", f"Its columns are: {wanted}")
         return row
 
-    def _stream(self, texts: Iterator[Any]) -> Iterator[Any]:
+    def _stream(self, texts: Iterator[Any], coverage: float | None) -> Iterator[Any]:
         size = AT_FIRST
         while window := list(itertools.islice(texts, size)):
-            yield from self._known(window, self.answer)
+            yield from self._told(window, self.answer, coverage)
             size = min(2 * size, LOOK_AHEAD)
 
     def answer(self, rows: Sequence[Row]) -> list[Any]:
@@ -240,20 +266,7 @@ class Predictor:
     def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
         """For each row the negative log-likelihood (in nats, summed) and the number of the tokens that the task's probes ask
         for; a probe counts for the row in which it begins."""
-        found = [(0.0, 0)] * len(rows)
-        probes = self.task.probes(rows, self.tokens, self.config)
-        for batch in plan([len(probe["input_ids"]) for probe in probes]):
-            chosen = [probes[i] for i in batch]
-            logits = self.scorer(self.task.collate(chosen, self.tokens))["logits"]
-            targets = self.tokens.pad([probe["targets"] for probe in chosen], IGNORED)
-            for probe, line, wanted in zip(chosen, logits, targets, strict=True):
-                at = np.flatnonzero(wanted != IGNORED)
-                rows_of = line[at].astype(np.float64)
-                top = rows_of.max(axis=1, initial=-np.inf)
-                losses = top + np.log(np.exp(rows_of - top[:, None]).sum(axis=1)) - rows_of[np.arange(len(at)), wanted[at]]
-                total, count = found[probe["row"]]
-                found[probe["row"]] = (total + float(losses.sum()), count + len(at))
-        return found
+        return likelihood(self.task, self.config, self.tokens, self.scorer, rows)
 
     def _answers(self, rows: Sequence[Row], features: Sequence[Features], batches: Sequence[Sequence[int]]) -> list[Any]:
         windows: list[Window] = []
@@ -267,6 +280,8 @@ class Predictor:
     def _cut(self, outputs: Mapping[str, np.ndarray], position: int, length: int) -> dict[str, np.ndarray]:
         """The outputs of one row of a batch, without its padding."""
         found = {name: outputs[name][position] for name in self.task.outputs}
+        if self.uncertainty.temperature != 1:
+            found = {name: array / self.uncertainty.temperature for name, array in found.items()}
         if not self.task.per_token:
             return found
         left = self.tokens.padding_side == "left"

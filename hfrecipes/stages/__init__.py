@@ -99,6 +99,14 @@ def seconds(run: Run) -> dict[str, float]:
     return {name: records[name]["seconds"] for name in ordered if stands(name)}
 
 
+def held_out(run: Run, most: int) -> list[dict[str, Any]]:
+    """The first `most` rows of the validation split, as the task reads them."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(run.data / "validation_rows"))
+    return list(rows.select(range(min(most, len(rows)))))
+
+
 def _of(names: OfRecipe, recipe: Recipe) -> Sequence[str]:
     return names(recipe) if callable(names) else names
 
@@ -123,7 +131,8 @@ def _is_done(name: str, run: Run, key: str, outputs: Sequence[str]) -> bool:
         return False
     record = read_json(path)
     asked = record["key"] == key and record["outputs"] == list(outputs)
-    return bool(asked and record["files"] == _sizes(run, outputs))
+    there = _sizes(run, outputs)
+    return bool(asked and all(there.get(file) == size for file, size in record["files"].items()))
 
 
 def _record(name: str, run: Run, key: str, after: Sequence[str], outputs: Sequence[str], took: float) -> None:

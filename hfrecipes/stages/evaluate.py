@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @stage(
     blocks=("task", "data", "model", "head", "evaluate", "before", "seed"),
-    after=lambda recipe: ("prepare", trained(recipe)),
+    after=lambda recipe: ("prepare", trained(recipe), "calibrate"),
     outputs=("answers",),
 )
 def evaluate(recipe: Recipe, run: Run) -> None:
@@ -76,4 +76,9 @@ def baseline(recipe: Recipe, rows: Sequence[Row], config: Mapping[str, Any]) -> 
 def write_candidate(folder: Any, name: str, found: Measured, facts: dict[str, Any]) -> None:
     """What was measured about one candidate, and its predictions."""
     kept = {**facts, "scores": found.scores, **found.latency}
-    write_json(folder / f"{name.replace('/', '-')}.json", {"name": name, "facts": kept, "predictions": found.predictions})
+    worth = {
+        "claims": [[round(sure, 6), so] for sure, so in found.claims],
+        "nonconformity": [round(x, 6) for x in found.nonconformity],
+    }
+    entry = {"name": name, "facts": kept, "predictions": found.predictions, **worth}
+    write_json(folder / f"{name.replace('/', '-')}.json", entry)

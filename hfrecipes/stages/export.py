@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
+from hfrecipes import uncertainty
+from hfrecipes.calibration import MOST, fit
 from hfrecipes.checkpoint import KEPT, copy_reader, load_trained, open_reader
 from hfrecipes.choice import Choice, choose
 from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
 from hfrecipes.inference.engines import onnx_engine, torch_engine
-from hfrecipes.stages import log, stage, trained
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.stages import held_out, log, stage, trained
 
 if TYPE_CHECKING:
     import numpy as np
 
     from hfrecipes.recipe import Recipe
+    from hfrecipes.targets import Target
+    from hfrecipes.tasks import Row
 
 CALIBRATION_BATCHES = 16
 FEW = 32
@@ -31,6 +36,7 @@ def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe that this machine can run is the one to serve."""
     samples, lacking = batches(run), {target.name: target.lacking() for target in recipe.export}
     rows = sum(len(batch["input_ids"]) for batch in samples)
+    held = held_out(run, MOST)
     with staged(run.bundles) as folder:
         for target in recipe.export:
             bundle = folder / target.name
@@ -50,16 +56,23 @@ def export(recipe: Recipe, run: Run) -> None:
                     "%s: the ranges of static int8 come from %d rows; %d or more make them reliable", target.name, rows, FEW
                 )
             if any("/" in name for name in graphs):
-                held = load_from_disk(str(run.data / "validation_rows"))
                 found = Choice(list(graphs)[-1], []) if lacking[target.name] else choose(recipe, bundle, graphs, target, held)
                 log.info("%s: %s of %s", target.name, found.name, ", ".join(graphs))
                 graphs, facts["choice"] = found.keep(bundle, graphs), found.table
             if lack := lacking[target.name]:
                 facts |= {"lacking": lack, "examined": examine(bundle, graphs, samples[0], exact)}
                 log.info("%s: this machine lacks %s, so the structure of the bundle is checked, not its speed", target.name, lack)
+            else:
+                write_json(bundle / uncertainty.FILE, fitted(bundle, graphs, target, held))
             seal(bundle, {**facts, "default": list(graphs)[-1], "graphs": graphs})
         first = next((name for name, lack in lacking.items() if lack is None), recipe.export[0].name)
         write_json(folder / "index.json", {"default": first, "targets": list(lacking)})
+
+
+def fitted(bundle: Path, graphs: Mapping[str, Mapping[str, Any]], target: Target, rows: Sequence[Row]) -> dict[str, Any]:
+    """The uncertainty of each graph of a bundle, whose confidences are not those of the checkpoint it was made from."""
+    opened = {name: Predictor.over(bundle, graph, target.providers) for name, graph in graphs.items()}
+    return {name: uncertainty.dump(fit(predictor, rows)) for name, predictor in opened.items()}
 
 
 def examine(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.part import Part
+from hfrecipes.uncertainty import Covered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,6 +126,32 @@ class Task(Part, kind="tasks"):
             return logits
         counted = (batch["labels"][:, 1:] if shifted else batch["labels"]).ne(IGNORED)
         return (logits[:, :-1] if shifted else logits)[counted]
+
+    def graded(
+        self, outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For a labelled batch the logits of shape (items, choices) and the true choices, shape (items,), that a temperature is
+        fitted to. Empty where answers are no choices, or would change if all logits were divided by a number."""
+        return []
+
+    def confidences(self, answer: Any) -> list[float]:
+        """How sure an answer is of each thing that it claims, between 0 and 1. Empty where it does not say."""
+        return []
+
+    def right(self, answer: Any, row: Row, config: Mapping[str, Any]) -> list[bool]:
+        """Which of the things that an answer claims are so, for a labelled row: as many as it has confidences."""
+        return [self.prediction(answer, config) == self.reference(row, config)]
+
+    def nonconformity(self, answer: Any, row: Row, config: Mapping[str, Any], confidences: Sequence[float]) -> list[float]:
+        """How far the truth of a labelled row is from the answer: here how unsure the answer was of each right claim, so that at
+        a coverage of 0.9 nine of ten right claims are kept."""
+        so = self.right(answer, row, config) if confidences else []
+        return [1 - sure for sure, is_so in zip(confidences, so, strict=True) if is_so]
+
+    def within(self, answer: Any, limit: float, confidences: Sequence[float], config: Mapping[str, Any]) -> Covered:
+        """The answer as far as its nonconformity stays within a limit: here all of it, or nothing."""
+        sure = all(1 - each <= limit for each in confidences)
+        return Covered(answer, (answer,) if sure else (), not sure)
 
     def taught(self, row: Row, answer: Any) -> Row:
         """A row to learn from with the text that a teacher wrote in the place of its own."""

@@ -16,6 +16,7 @@ from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
 from hfrecipes.tokens import PROMPT
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
 
     from hfrecipes.tokens import Tokens
@@ -100,6 +101,32 @@ class SourceTarget(Task):
             whole = {"input_ids": [*prompt, *ids], "attention_mask": [1] * (len(prompt) + len(ids))}
             found.append({**features, **whole, "labels": [IGNORED] * len(prompt) + ids})
         return found
+
+    def collate(self, features: Sequence[Features], tokens: Tokens) -> dict[str, np.ndarray]:
+        batch = super().collate(features, tokens)
+        if "decoder_input_ids" in features[0]:
+            batch["decoder_input_ids"] = tokens.pad([f["decoder_input_ids"] for f in features], tokens.pad_id)
+        return batch
+
+    def probes(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
+        """The first target of each row behind its source."""
+        found = []
+        for features in self.examples(rows, tokens, config):
+            ids, row = features["labels"], features["row"]
+            if config.get("is_encoder_decoder"):
+                read = {name: features[name] for name in tokens.inputs}
+                found.append(
+                    {**read, "row": row, "decoder_input_ids": [config["decoder_start_token_id"], *ids[:-1]], "targets": ids}
+                )
+            else:
+                whole = {name: features[name] for name in ("input_ids", "attention_mask")}
+                found.append({**whole, "row": row, "targets": [*ids[1:], IGNORED]})
+        return found
+
+    def right(self, answer: Generated, row: Row, config: Mapping[str, Any]) -> list[bool]:
+        """Whether the text is one of the row's targets, to the letter but for white space at its ends."""
+        targets = [target.strip() for target in self.reference(row, config)] or [""]
+        return [answer.text.strip() in targets]
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
         return Generated(tokens.text(windows[0].outputs["sequences"]).strip())

@@ -139,6 +139,22 @@ class QuestionAnswering(Task):
     def reference(self, row: Row, config: Mapping[str, Any]) -> list[str]:
         return list(row["answers"]["text"])
 
+    def graded(
+        self, outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Both ends, of all tokens that are no padding."""
+        if self.null_threshold != 0:
+            return []
+        hidden = np.where(batch["attention_mask"] == 0, -1e9, 0.0)
+        return [(outputs[f"{end}_logits"] + hidden, batch[f"{end}_positions"]) for end in ("start", "end")]
+
+    def confidences(self, answer: Answer) -> list[float]:
+        return [answer.score]
+
+    def right(self, answer: Answer, row: Row, config: Mapping[str, Any]) -> list[bool]:
+        """One of the row's answers but for case, articles and punctuation, as SQuAD's exact match has it."""
+        return [Squad().score([answer.text], [self.reference(row, config)])["squad_em"] > 0]
+
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (Squad(),)
 

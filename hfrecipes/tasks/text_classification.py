@@ -18,6 +18,7 @@ from hfrecipes.metrics.f1 import F1
 from hfrecipes.metrics.pearson import Pearson
 from hfrecipes.part import value
 from hfrecipes.tasks import UNLABELLED, Features, Row, Task, Window, text_or_pair
+from hfrecipes.uncertainty import Covered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -155,6 +156,41 @@ class TextClassification(Task):
             given = self._named(row["label"], config)
             return [int(name in given) for name in names]
         return self._named([row["label"]], config)[0]
+
+    def graded(
+        self, outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """A choice a row; for several labels one between no and yes for each, as long as they are given from even odds on."""
+        logits, labels = outputs["logits"], batch["labels"]
+        if config["problem_type"] == "single_label_classification":
+            return [(logits, labels)]
+        if config["problem_type"] == "multi_label_classification" and self.threshold == 0.5:
+            flat = logits.reshape(-1)
+            return [(np.stack([np.zeros_like(flat), flat], axis=1), labels.reshape(-1).astype(np.int64))]
+        return []
+
+    def confidences(self, answer: Classification) -> list[float]:
+        return [] if isinstance(answer.label, float) else [answer.score]
+
+    def nonconformity(
+        self, answer: Classification, row: Row, config: Mapping[str, Any], confidences: Sequence[float]
+    ) -> list[float]:
+        """How improbable the true label was (Sadinle et al. 2019, arXiv:1609.00451), or the least probable of several; of a
+        number, how far it is off."""
+        truth = self.reference(row, config)
+        if isinstance(truth, float):
+            return [abs(truth - answer.score)]
+        names = [truth] if isinstance(truth, str) else [n for n, given in zip(_names(config), truth, strict=True) if given]
+        return [1 - min((answer.scores.get(name, 0.0) for name in names), default=1.0)]
+
+    def within(self, answer: Classification, limit: float, confidences: Sequence[float], config: Mapping[str, Any]) -> Covered:
+        """The labels that are probable enough, the likeliest first; for a number the two ends of an interval."""
+        if isinstance(answer.label, float):
+            return Covered(answer, (answer.label - limit, answer.label + limit), False)
+        ranked = sorted(answer.scores, key=lambda name: -answer.scores[name])
+        among = tuple(name for name in ranked if 1 - answer.scores[name] <= limit)
+        said = (answer.label,) if isinstance(answer.label, str) else answer.label
+        return Covered(answer, among, set(among) != set(said))
 
     def baseline(self, rows: Sequence[Row], config: Mapping[str, Any]) -> list[Any] | None:
         """The most frequent label."""

@@ -16,6 +16,7 @@ from hfrecipes.family import Architecture
 from hfrecipes.metrics.entity_f1 import EntityF1
 from hfrecipes.part import value
 from hfrecipes.tasks import IGNORED, UNLABELLED, Features, Row, Task, Window
+from hfrecipes.uncertainty import Covered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -130,6 +131,29 @@ class TokenClassification(Task):
 
     def reference(self, row: Row, config: Mapping[str, Any]) -> list[str]:
         return [self._name(tag, config) for tag in row["tags"]]
+
+    def graded(
+        self, outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """A choice a word."""
+        counted = batch["labels"] != IGNORED
+        return [(outputs["logits"][counted], batch["labels"][counted])]
+
+    def confidences(self, answer: Entities) -> list[float]:
+        return [entity.score for entity in answer.entities]
+
+    def right(self, answer: Entities, row: Row, config: Mapping[str, Any]) -> list[bool]:
+        """An entity is right where the tags of the row spell out the same words as the same type."""
+        tags = self.reference(row, config)
+        asked = {"tokens": row["tokens"]}
+        truth = {(e.label, e.start, e.end) for e in spans(asked, tags, [1.0] * len(tags))}
+        said = spans(asked, answer.tags, [1.0] * len(answer.tags))
+        return [(e.label, e.start, e.end) in truth for e in said]
+
+    def within(self, answer: Entities, limit: float, confidences: Sequence[float], config: Mapping[str, Any]) -> Covered:
+        """The entities that are sure enough; it abstains where one is not."""
+        kept = tuple(entity for entity in answer.entities if 1 - entity.score <= limit)
+        return Covered(answer, kept, len(kept) < len(answer.entities))
 
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (EntityF1(),)

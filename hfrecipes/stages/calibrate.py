@@ -1,0 +1,71 @@
+"""calibrate: what the checkpoint's confidence is worth, and what its inputs and answers look like, on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hfrecipes import traffic, uncertainty
+from hfrecipes.calibration import MOST, MOST_WRITTEN, fit
+from hfrecipes.checkpoint import load_trained, open_reader
+from hfrecipes.folder import Run, sha256, write_json
+from hfrecipes.inference.planning import plan
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.stages import held_out, stage, trained
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+    from hfrecipes.tasks import Row
+
+WEIGHTS = "model.safetensors"
+
+
+@stage(
+    blocks=("task",),
+    after=lambda recipe: ("prepare", trained(recipe)),
+    outputs=(f"model/{uncertainty.FILE}", f"model/{traffic.FILE}"),
+)
+def calibrate(recipe: Recipe, run: Run) -> None:
+    """Fit the temperature and the scores of nonconformity of the checkpoint, to `uncertainty.json`, and note the baseline that a
+    monitor compares with, to `baseline.json`, both on the validation rows."""
+    (run.model / uncertainty.FILE).unlink(missing_ok=True)
+    rows = held_out(run, MOST_WRITTEN if recipe.task.generates else MOST)
+    weights = {"weights": sha256(run.model / WEIGHTS)}
+    fitted = fit(Predictor.open(run.path, "pytorch"), rows)
+    write_json(run.model / uncertainty.FILE, {**weights, "pytorch": uncertainty.dump(fitted)})
+    found = baseline(Predictor.open(run.path, "pytorch"), rows)
+    found["embeddings"] = traffic.embeddings(states(run.model, rows[: traffic.EMBEDDED]))
+    write_json(run.model / traffic.FILE, {**weights, **found})
+
+
+def baseline(predictor: Predictor, rows: Sequence[Row]) -> dict[str, Any]:
+    """What held-out rows and the answers to them look like."""
+    task = predictor.task
+    asked = [task.row(row) for row in rows]
+    answers = [] if task.by_likelihood else predictor.answer(asked)
+    confidences = predictor.confidences(asked, answers) if answers else []
+    found = {"split": "validation", **traffic.summarise(predictor, asked, answers, confidences)}
+    if answers:
+        found["balance"] = traffic.balance(predictor, rows)
+    return found
+
+
+def states(folder: Path, rows: Sequence[Row]) -> np.ndarray:
+    """The mean of the last hidden states of each row (of the encoder where there is one), shape (rows, width)."""
+    import torch
+
+    task, config, tokens = open_reader(folder)
+    model = load_trained(folder).eval()
+    body = model.get_encoder() if config.get("is_encoder_decoder") else model.base_model
+    features = task.encode([task.row(task.sample(row)) for row in rows], tokens, config)
+    found = []
+    for batch in plan([len(f["input_ids"]) for f in features]):
+        read = tokens.collate([features[i] for i in batch])
+        with torch.inference_mode():
+            out = body(**{name: torch.from_numpy(array) for name, array in read.items()}).last_hidden_state.numpy()
+        kept = read["attention_mask"][:, :, None]
+        found.append((out * kept).sum(axis=1) / kept.sum(axis=1))
+    return np.concatenate(found)
