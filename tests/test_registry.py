@@ -170,6 +170,21 @@ def test_what_the_check_refuses_is_not_promoted(registry: Registry) -> None:
     assert production(registry) == ("v1", [])
 
 
+def test_a_rollback_beside_a_promotion_starts_from_what_is_in_production_by_then(registry: Registry) -> None:
+    registry.promote("v1")
+    registry.promote("v2")
+    asked: list[str] = []
+
+    def meanwhile(folder: Path) -> None:
+        asked.append(folder.name)
+        if len(asked) == 1:
+            registry.promote("v3")
+
+    assert Registry(registry.path, meanwhile).rollback().name == "v2"
+    assert asked == ["v1", "v2"]
+    assert production(registry) == ("v2", ["v1"])
+
+
 def test_a_check_is_not_asked_about_files_that_changed(registry: Registry) -> None:
     changed(registry.folder("v1") / "README.md")
     with pytest.raises(ModelError, match=r"README\.md is not"):
@@ -253,6 +268,37 @@ def test_a_registry_that_cannot_be_written_says_so(registry: Registry, tmp_path:
     monkeypatch.undo()
     assert production(registry) == before
     assert sorted(each.name for each in (registry.path / "releases").iterdir()) == ["v1", "v2", "v3"]
+
+
+def test_what_is_written_is_on_the_disk_before_and_after_it_gets_its_name(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int | str] = []
+    replace, rename = os.replace, os.rename
+
+    def moving(move: Callable[..., None]) -> Callable[..., None]:
+        def moved(source: Path, target: Path) -> None:
+            synced.append(Path(target).name)
+            move(source, target)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(os, "replace", moving(replace))
+    monkeypatch.setattr(os, "rename", moving(rename))
+    for move in (lambda: registry.promote("v1"), lambda: registry.promote("v2"), registry.rollback):
+        synced.clear()
+        move()
+        pointer = (registry.path / "production.json").stat().st_ino
+        assert synced == [pointer, "production.json", registry.path.stat().st_ino]
+    source = release(tmp_path / "four", "four")
+    synced.clear()
+    registry.add(source)
+    folder = registry.folder("v4")
+    first, last = synced.index("production.json"), synced.index("v4")
+    whole = {folder.stat().st_ino, *(each.stat().st_ino for each in folder.rglob("*"))}
+    assert whole <= set(synced[:first]) and len(whole) == len(ALL) + 4
+    assert first < last and synced[last + 1 :] == [folder.parent.stat().st_ino]
 
 
 def test_a_rollback_takes_at_most_a_second(registry: Registry) -> None:
