@@ -112,8 +112,11 @@ class Registry:
         while True:
             before = Pointer.read(self.path)
             if not before.history:
+                others = ", ".join(name for name in self._names(before) if name != before.release)
                 raise ModelError(
-                    str(self.path), "has nothing to roll back to", f"Promote a release by name: {self._listed(before)}"
+                    str(self.path),
+                    "has nothing to roll back to",
+                    f"Promote one of: {others}" if others else "Add a release first",
                 )
             name = before.history[-1]
             self._verify(name)
@@ -128,9 +131,6 @@ class Registry:
 
     def _names(self, pointer: Pointer) -> list[str]:
         return sorted((name for name in pointer.added if self._place(name).is_dir()), key=_number)
-
-    def _listed(self, pointer: Pointer) -> str:
-        return ", ".join(name for name in self._names(pointer) if name != pointer.release) or "add one first"
 
     def _release(self, pointer: Pointer, name: str) -> Release:
         facts = pointer.added[name]

@@ -56,7 +56,7 @@ def test_promote_rollback_and_releases(where: Path, capsys: pytest.CaptureFixtur
     assert len({row.index(each.created) for row, each in zip(rows, found, strict=True)}) == 1
     assert spoken(capsys, "rollback", where) == ["production: v2 -> v1"]
     [line] = spoken(capsys, "rollback", where, code=2)
-    assert re.fullmatch(rf"error: {where}: has nothing to roll back to\. Promote a release by name: v2\.", line)
+    assert re.fullmatch(rf"error: {where}: has nothing to roll back to\. Promote one of: v2\.", line)
 
 
 def test_a_release_that_does_not_answer_is_not_promoted(where: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

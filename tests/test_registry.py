@@ -214,7 +214,7 @@ def test_what_cannot_be_done_is_said_in_one_line(registry: Registry, tmp_path: P
     with pytest.raises(ModelError, match=r"has no release '\.\./one'\. It has: v1, v2, v3\.$"):
         registry.promote("../one")
     registry.promote("v2")
-    with pytest.raises(ModelError, match=r"has nothing to roll back to\. Promote a release by name: v1, v3\.$"):
+    with pytest.raises(ModelError, match=r"has nothing to roll back to\. Promote one of: v1, v3\.$"):
         registry.rollback()
     (tmp_path / "bare").mkdir()
     with pytest.raises(ModelError, match=r"bare: has no manifest\.json"):
