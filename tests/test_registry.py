@@ -396,7 +396,7 @@ def ran(program: str, *given: object) -> str:
 def test_a_hundred_kills_leave_a_release_in_production_that_verifies(registry: Registry, tmp_path: Path) -> None:
     told = json.loads(ran(KILLING, registry.path, tmp_path / "one", 100))
     assert told["killed"] == 100 and told["left"] == [], told
-    assert min(told["in_pointer"], told["in_copy"], told["moved"]) >= 3, f"the kills miss what they are for: {told}"
+    assert told["moved"] >= 3 and told["in_pointer"] + told["in_copy"] >= 3, f"the kills miss what they are for: {told}"
 
 
 TOGETHER = """
