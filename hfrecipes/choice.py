@@ -73,10 +73,11 @@ def choose(recipe: Recipe, bundle: Path, graphs: Mapping[str, Mapping[str, Any]]
         }
         for name, found in measured.items()
     }
+    judges = [check for check in recipe.checks if check.of_candidates] or [Check.choose(usual) for usual in USUAL]
     table = []
     for name, ours in facts.items():
         trial = Trial({"pytorch": facts[first], name: ours}, name, metrics[0].figure, metrics[0].lower_is_better)
-        verdicts = [check.judge(trial) for check in recipe.check or [Check.choose(usual) for usual in USUAL]]
+        verdicts = [check.judge(trial) for check in judges]
         row = {key: ours[key] for key in KEPT}
         failed = [f"{verdict.check}: {verdict.reason}" for verdict in verdicts if not verdict.passed]
         table.append({"name": name, **row, "failed": failed})

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,8 +137,9 @@ def open_splits(data: Data) -> DatasetDict:
     return found
 
 
-def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column]) -> Dataset:
-    """The rows of one split with a column for each role of the task, named like the role."""
+def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column], beside: Sequence[str] = ()) -> Dataset:
+    """The rows of one split with a column for each role of the task, named like the role, and those columns of the data that are
+    named in `beside`, under their own names."""
     for role in data.columns:
         if role not in roles:
             fields = [*(field.name for field in dataclasses.fields(Data)), *roles]
@@ -162,7 +163,13 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
             )
     for role, name in found.items():
         check_column(rows, role, name, roles[role], split)
-    return rows.select_columns(list(found.values())).rename_columns({n: r for r, n in found.items() if n != r})
+    for name in beside:
+        if name not in rows.column_names:
+            raise DataError(
+                "data", f"there is no column '{name}' in the split '{split}' of {data.path}", hint(name, rows.column_names)
+            )
+    kept = rows.select_columns([*found.values(), *(name for name in beside if name not in found.values())])
+    return kept.rename_columns({n: r for r, n in found.items() if n != r})
 
 
 def check_column(rows: Dataset, role: str, name: str, column: Column, split: str) -> None:

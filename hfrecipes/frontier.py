@@ -20,8 +20,9 @@ from hfrecipes.arguments import check_arguments
 from hfrecipes.baselines import baselines
 from hfrecipes.errors import CheckFailed, RecipeError
 from hfrecipes.folder import Run, opened, read_json, size, write_json, write_text
+from hfrecipes.hardware import hardware
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.measurement import hardware, score
+from hfrecipes.measurement import score
 from hfrecipes.metrics import Metric
 from hfrecipes.pick import Candidate, marked
 from hfrecipes.plots import draw_pareto

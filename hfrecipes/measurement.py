@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -102,33 +100,18 @@ def agreement(ours: Measured, theirs: Measured) -> dict[str, float]:
     shares = {}
     for way, predictions in ours.predictions.items():
         pairs = list(zip(predictions, theirs.predictions[way], strict=True))
-        shares[way] = sum(_same(a, b) for a, b in pairs) / len(pairs) if pairs else 1.0
+        shares[way] = sum(same(a, b) for a, b in pairs) / len(pairs) if pairs else 1.0
     return shares
-
-
-def hardware() -> dict[str, Any]:
-    """What the figures were measured on."""
-    import os
-
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-    }
 
 
 def _predictions(predictor: Predictor, answers: Sequence[Any]) -> list[Any]:
     return [predictor.task.prediction(answer, predictor.config) for answer in answers]
 
 
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text("utf-8").splitlines() if Path(path).is_file() else []
-
-
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Whether two predictions are equal, numbers to one part in a thousand."""
     if isinstance(a, list):
-        return len(a) == len(b) and all(map(_same, a, b))
+        return len(a) == len(b) and all(map(same, a, b))
     return abs(a - b) <= 1e-3 * max(1.0, abs(b)) if isinstance(a, float) else bool(a == b)
 
 

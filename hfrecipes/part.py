@@ -42,6 +42,12 @@ def value(cls: type[T]) -> type[T]:
 part = value
 
 
+def keywords(given: Any) -> Mapping[str, Any]:
+    """The fields that were named, in YAML or as arguments in Python; none of what is a value already."""
+    named = given.kwargs if isinstance(given, ArgsKwargs) else given
+    return named if isinstance(named, Mapping) else {}
+
+
 class Checked:
     """Base of values: an unknown key is refused with the keys there are."""
 
@@ -52,9 +58,8 @@ class Checked:
     @classmethod
     def read(cls, given: Any) -> Any:
         """Turn what was written into keyword arguments; a subclass may accept a shorter form."""
-        keys = given.kwargs if isinstance(given, ArgsKwargs) else given
         fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        for key in keys if isinstance(keys, Mapping) else ():
+        for key in keywords(given):
             if key not in fields:
                 raise PydanticCustomError(
                     "unknown_key", "unknown key '{key}'. {hint}", {"key": str(key), "hint": hint(str(key), fields)}

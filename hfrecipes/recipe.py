@@ -9,11 +9,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from hfrecipes import config
-from hfrecipes.checks import Check
+from hfrecipes.card import Card
+from hfrecipes.checks import CHECKLIST, Check
 from hfrecipes.compressors import Compressor
 from hfrecipes.data import Data
+from hfrecipes.destination import Publish
 from hfrecipes.family import Family
 from hfrecipes.fast_path import SETTINGS, Setting
+from hfrecipes.folds import Validate
 from hfrecipes.heads import Head
 from hfrecipes.metrics import Metric
 from hfrecipes.models import Model
@@ -44,7 +47,9 @@ class Recipe(Part, kind="recipes"):
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
     sentence). `frontier` names values for some keys, as overrides have them (`model.layers: [6, 3]`), all combinations of
     which `hfrecipes frontier` measures, and `pick` the rule that it chooses by. `seed` decides the validation cut, the order of
-    the rows and the new weights.
+    the rows and the new weights. `validate` trains a model a fold of the training rows. Without `check` a release has to show the
+    whole checklist; an empty one asks for nothing, and then nothing is published. `card` holds what only people know about the
+    model, and `publish` says where its releases go.
     """
 
     family: ClassVar[Family]
@@ -60,12 +65,15 @@ class Recipe(Part, kind="recipes"):
     objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
     train: Mapping[str, Any] = Field(default_factory=dict)
     compress: tuple[Compressor, ...] = ()
+    validate: Validate | None = None
     evaluate: tuple[Metric, ...] = ()
     fast_path: tuple[Setting, ...] = SETTINGS
     batch_tokens: Annotated[int, Field(gt=0)] | None = None
     early_stopping: Annotated[int, Field(gt=0)] | None = None
     export: tuple[Target, ...] = ()
-    check: tuple[Check, ...] = ()
+    check: tuple[Check, ...] | None = None
+    card: Card | None = None
+    publish: Publish | None = None
     frontier: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     pick: Pick | None = None
     before: bool = False
@@ -80,6 +88,12 @@ class Recipe(Part, kind="recipes"):
     def dump(self) -> dict[str, Any]:
         """The recipe as plain values: what `load` reads."""
         return {"recipe": self.name, **config.dump(self)}
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What must hold before a release: what `check` names, or the checklist, parity and quality where it names nothing."""
+        names = (*CHECKLIST, "parity", "quality")
+        return self.check if self.check is not None else tuple(Check.choose(name) for name in names)
 
     def metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics to report, for a model's configuration; the first is the one that decides."""

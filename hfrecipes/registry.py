@@ -42,7 +42,7 @@ class Registry:
     should not: a smoke prediction.
     """
 
-    def __init__(self, path: str | Path, check: Callable[[Path], None] | None = None) -> None:
+    def __init__(self, path: str | Path, check: Callable[[Path], object] | None = None) -> None:
         self.path = Path(path)
         self.check = check
 

@@ -30,6 +30,9 @@ class Releases(Protocol):
     def add(self, folder: Path) -> Release:
         """Take a sealed folder in as the next release; the one with the same manifest where it is there."""
 
+    def folder(self, name: str) -> Path:
+        """The files of a release, in a folder of this machine."""
+
     def promote(self, name: str) -> Release:
         """Put a release in production, once it verifies. Raises ModelError where there is none of that name."""
 

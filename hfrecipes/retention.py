@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfrecipes.bootstrap import Interval, drawn, interval
 from hfrecipes.errors import RunError
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.measurement import WRITTEN
@@ -16,9 +17,7 @@ from hfrecipes.report import Report
 if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
 
-DRAWS = 1000
 ROUNDS, TIMED, BATCH = 5, 256, 32
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
     metric = _metric(runs[1], config)
     references = [task.reference(row, config) for row in rows]
     said = [entry["predictions"]["served"] for entry in answered]
-    scores, drawn = _drawn(metric, said, references)
+    scores, again = drawn(metric, said, references)
     speeds = _speeds(opened, rows)
     kept, gain = directions(metric)
     sides = [
@@ -114,9 +113,9 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
         len(rows),
         sides,
         kept(scores),
-        _interval(list(map(kept, drawn))),
+        interval(list(map(kept, again))),
         gain(scores) if alone else None,
-        _interval(list(map(gain, drawn))) if alone else None,
+        interval(list(map(gain, again))) if alone else None,
     )
     write_json(runs[1].path / "retention.json", asdict(found))
     return found
@@ -147,32 +146,6 @@ def directions(metric: Metric) -> tuple[Callable[[Sequence[float]], float], Call
     if metric.lower_is_better:
         return lambda scores: scores[0] / scores[1], lambda scores: scores[2] - scores[1]
     return lambda scores: scores[1] / scores[0], lambda scores: scores[1] - scores[2]
-
-
-def _drawn(metric: Metric, said: Sequence[Sequence[Any]], references: Sequence[Any]) -> tuple[list[float], list[list[float]]]:
-    """The scores of all models over all rows, and over rows drawn again."""
-    import numpy as np
-    from tqdm import tqdm
-
-    def scores(chosen: Sequence[int]) -> list[float]:
-        wanted = [references[i] for i in chosen]
-        return [metric.score([answers[i] for i in chosen], wanted)[metric.figure] for answers in said]
-
-    count = len(references)
-    generator = np.random.default_rng(0)
-    draws = tqdm(range(DRAWS), desc="rows drawn again", disable=None, leave=False)
-    if metric.mean_of_rows:
-        rows = np.array([[metric.score([a], [r])[metric.figure] for a, r in zip(each, references, strict=True)] for each in said])
-        return rows.mean(1).tolist(), [rows[:, generator.integers(0, count, count)].mean(1).tolist() for _ in draws]
-    return scores(range(count)), [scores(generator.integers(0, count, count).tolist()) for _ in draws]
-
-
-def _interval(found: Sequence[float]) -> Interval:
-    """What 95 of 100 values lie in."""
-    import numpy as np
-
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _speeds(opened: Sequence[Any], rows: Sequence[Any]) -> list[tuple[float, float]]:

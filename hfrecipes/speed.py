@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from hfrecipes.errors import UserError
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
+from hfrecipes.hardware import hardware
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.measurement import hardware, quantile
+from hfrecipes.measurement import quantile
 from hfrecipes.plots import draw_speed
 from hfrecipes.report import markdown_table
 from hfrecipes.tasks import Row

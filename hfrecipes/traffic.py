@@ -21,6 +21,8 @@ DIRECTIONS = 8
 EMBEDDED = 256
 """Rows whose embeddings are taken."""
 COMMONEST = 100
+NEEDED = ("rows", "answers", "confidence", "characters", "tokens", "unknown_tokens", "scripts", "embeddings")
+"""What every baseline holds."""
 
 
 def summarise(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hfrecipes import distributed
@@ -45,32 +47,46 @@ def learn(recipe: Recipe, out: str | Path) -> Run:
 def fit(recipe: Recipe, out: str | Path) -> Run:
     """Train and evaluate a recipe in the run folder `out`; stages whose inputs have not changed are skipped."""
     from hfrecipes.stages.calibrate import calibrate
+    from hfrecipes.stages.card import card
+    from hfrecipes.stages.cross_validate import cross_validate
     from hfrecipes.stages.evaluate import evaluate
     from hfrecipes.stages.report import report
 
     run = learn(recipe, out)
     calibrate(recipe, run)
     evaluate(recipe, run)
+    if recipe.validate is not None:
+        cross_validate(recipe, run)
     report(recipe, run)
+    card(recipe, run, {})
     return run
 
 
-def ship(run: Run) -> Report:
-    """Export, measure and check a finished fit. Raises CheckFailed where a check refuses; the report is written first."""
+def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({})) -> Report:
+    """Export, measure and check a finished fit, and publish it where the recipe says so. Raises CheckFailed where a check refuses
+    that `waive` gives no reason for; report and card are written first."""
     from hfrecipes.report import Report
-    from hfrecipes.stages.check import check, refuse
+    from hfrecipes.stages.card import card
+    from hfrecipes.stages.check import check, refuse, waivers
     from hfrecipes.stages.export import export
     from hfrecipes.stages.measure import measure
+    from hfrecipes.stages.publish import publish
     from hfrecipes.stages.report import report
+    from hfrecipes.verification import bind
 
     recipe = Recipe.load(run.recipe_file)
     if not recipe.export:
         raise RecipeError(f"{recipe.name}.export", "names no target, so there is nothing to ship", "Write `export: [cpu]`")
+    waived = waivers(recipe, waive)
     export(recipe, run)
     measure(recipe, run)
     check(recipe, run)
     report(recipe, run)
-    refuse(run)
+    card(recipe, run, waived)
+    refuse(run, waived)
+    distributed.on_main(lambda: bind(recipe, run, waived))
+    if recipe.publish is not None:
+        publish(recipe, run)
     return Report.load(run.path)
 
 

@@ -136,7 +136,9 @@ def test_the_schema_knows_each_key_and_each_part_of_the_recipes(file: Path) -> N
     assert set(leaf["required"]) <= set(values) <= set(leaf["properties"])
     assert leaf["additionalProperties"] is False
     for key in ("evaluate", "export", "check"):
-        choices = leaf["properties"][key]["items"]["anyOf"][0]["enum"]
+        taken = leaf["properties"][key]
+        listed = taken if "items" in taken else taken["anyOf"][0]
+        choices = listed["items"]["anyOf"][0]["enum"]
         used = [entry if isinstance(entry, str) else next(iter(entry)) for entry in values.get(key, [])]
         assert [name for name in used if name not in choices] == []
 

@@ -47,7 +47,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_names_of_a_kind_are_its_files_in_the_order_of_the_alphabet() -> None:
-    assert names("checks") == ["latency", "parity", "quality", "size"]
+    assert names("schedules") == ["cosine", "linear", "one_cycle", "slanted_triangular"]
     assert "text-classification" in names("tasks")
     assert names("nothing") == []
 
@@ -59,7 +59,7 @@ def test_a_name_finds_the_class_in_the_file() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(LookupError, match=r"unknown check 'qualty'\. Did you mean 'quality'\? One of: latency, parity"):
+    with pytest.raises(LookupError, match=r"unknown check 'qualty'\. Did you mean 'quality'\? One of: budget, cross_validation"):
         find("checks", "qualty")
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hfrecipes import retention
+from hfrecipes import bootstrap, retention
+from hfrecipes.bootstrap import drawn
 from hfrecipes.cli import app
 from hfrecipes.errors import RunError
 from hfrecipes.folder import read_json, write_json
 from hfrecipes.metrics.squad import Squad
-from hfrecipes.retention import _drawn, compare, directions
+from hfrecipes.retention import compare, directions
 from tests.contracts import make
 
 Graded = Callable[[str, float], Path]
@@ -23,7 +24,7 @@ Graded = Callable[[str, float], Path]
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "DRAWS", 200)
+    monkeypatch.setattr(bootstrap, "DRAWS", 200)
     monkeypatch.setattr(retention, "ROUNDS", 1)
 
 
@@ -112,9 +113,9 @@ def test_a_mean_over_rows_is_drawn_from_what_each_row_gives(monkeypatch: pytest.
     metric = Squad()
     said = [["the cat", "a dog sat", "no", "blue sky"], ["cat", "dog", "yes", "sky"]]
     references = [["cat"], ["the dog"], ["yes"], ["the sky", "heavens"]]
-    whole, quick = _drawn(metric, said, references)
+    whole, quick = drawn(metric, said, references)
     assert whole == pytest.approx([metric.score(each, references)["squad_f1"] for each in said])
     monkeypatch.setattr(Squad, "mean_of_rows", False)
-    _, slow = _drawn(metric, said, references)
-    assert len(quick) == len(slow) == retention.DRAWS
+    _, slow = drawn(metric, said, references)
+    assert len(quick) == len(slow) == bootstrap.DRAWS
     assert quick[:50] == [pytest.approx(each) for each in slow[:50]]

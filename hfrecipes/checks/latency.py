@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.part import value
 
@@ -11,6 +13,8 @@ class Latency(Check):
     """The 95th percentile of the time for one text, measured on this machine, is at most `p95_ms` milliseconds."""
 
     p95_ms: float
+
+    of_candidates: ClassVar[bool] = True
 
     def judge(self, trial: Trial) -> Verdict:
         p95 = trial.candidates[trial.served]["p95_ms"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class Parity(Check):
 
     exact: Share = 0.999
     quantized: Share = 0.95
+
+    of_candidates: ClassVar[bool] = True
 
     def judge(self, trial: Trial) -> Verdict:
         worst: list[tuple[float, str]] = []

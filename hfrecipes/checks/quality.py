@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.part import value
 
@@ -12,6 +14,8 @@ class Quality(Check):
 
     minimum: float | None = None
     max_drop: float = 0.01
+
+    of_candidates: ClassVar[bool] = True
 
     def judge(self, trial: Trial) -> Verdict:
         ours = trial.candidates[trial.served]["scores"][trial.metric]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.part import value
 
@@ -13,6 +15,8 @@ class Size(Check):
 
     max_mb: float | None = None
     min_ratio: float | None = None
+
+    of_candidates: ClassVar[bool] = True
 
     def judge(self, trial: Trial) -> Verdict:
         size = trial.candidates[trial.served]["mb"]

@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": on_recipes.run,
     "fit": on_recipes.fit,
     "ship": on_runs.ship,
+    "verify": on_runs.verify,
     "promote": on_releases.promote,
     "rollback": on_releases.rollback,
     "releases": on_releases.releases,

@@ -14,12 +14,34 @@ from hfrecipes.cli.given import RunFolder, finish
 from hfrecipes.errors import UserError
 
 
-def ship(run: RunFolder) -> None:
-    """Export, measure and check a run that was fitted."""
+def ship(
+    run: RunFolder,
+    waive: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK=REASON", help="Let a check fail, for a reason that report and card tell.")
+    ] = None,
+) -> None:
+    """Export, measure and check a run that was fitted, and publish it where its recipe says so."""
     from hfrecipes import verbs
     from hfrecipes.folder import Run
 
-    finish(lambda: verbs.ship(Run.open(run)), run)
+    waived = dict(_waiver(entry) for entry in waive or [])
+    finish(lambda: verbs.ship(Run.open(run), waived), run)
+
+
+def verify(
+    where: Annotated[str, typer.Argument(metavar="WHERE", help="A run, a release, a registry, or owner/name on the Hub.")],
+) -> None:
+    """Check that a release is what its checklist was made for: every file, all evidence, and what it answers."""
+    from hfrecipes.hub import local_folder
+    from hfrecipes.verification import verify as verified
+
+    found = verified(local_folder(where))
+    for item in found["items"]:
+        print(
+            f"{'waived' if item['waived'] and not item['passed'] else 'passed'}  {item['check']}: "
+            f"{item['waived'] or item['reason']}"
+        )
+    print(f"{where}: verified, {'the whole checklist' if found['complete'] else 'a part of the checklist'} was shown")
 
 
 def predict(
@@ -116,6 +138,13 @@ def _pair(entry: str, roles: Mapping[str, Any]) -> tuple[str, str]:
     if not equals or role not in roles:
         raise UserError("--column", f"'{entry}' names no column of the task", f"Write ROLE=NAME with one of: {', '.join(roles)}")
     return role, name
+
+
+def _waiver(entry: str) -> tuple[str, str]:
+    name, equals, reason = entry.partition("=")
+    if not equals:
+        raise UserError("--waive", f"'{entry}' gives no reason", f'Write {name}="why it does not matter here"')
+    return name, reason
 
 
 def _numbers(option: str, said: str) -> list[int]:

@@ -78,7 +78,7 @@ class Predictor:
         devices: Sequence[str] | str | None = None,
         **generation: Any,
     ) -> Predictor:
-        """Open a run folder, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
+        """Open a run folder, a release, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
         targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `devices`
@@ -111,13 +111,13 @@ class Predictor:
         generation: Mapping[str, Any],
     ) -> tuple[Predictor, Path]:
         """The predictor, and the folder that it was made from."""
-        if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file()):
+        index = folder / "bundles" / "index.json"
+        if graph == "pytorch" or (graph is None and (folder / "model.safetensors").is_file() and not index.is_file()):
             if devices is not None:
                 raise UserError("devices", "a checkpoint runs where PyTorch puts it", "Ask for a graph of a bundle")
             checkpoint = folder / "model" if (folder / "recipe.yaml").is_file() else folder
             return cls.around(load_trained(checkpoint), checkpoint, generation), checkpoint
-        if (folder / "recipe.yaml").is_file():
-            index = folder / "bundles" / "index.json"
+        if (folder / "recipe.yaml").is_file() or index.is_file():
             if not index.is_file():
                 raise ModelError(str(path), "has no bundle yet", "Run `hfrecipes ship` on it, or ask for graph='pytorch'")
             target, _, graph = (graph or "").rpartition("/")

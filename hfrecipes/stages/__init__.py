@@ -36,7 +36,7 @@ def stage(
     after: OfRecipe = (),
     outputs: OfRecipe,
     everywhere: bool = False,
-    source: Callable[[Recipe], Any] | None = None,
+    source: Callable[[Recipe, Run], Any] | None = None,
 ) -> Callable[[Work], Work]:
     """Make `work` a stage.
 
@@ -121,7 +121,14 @@ def _key(name: str, recipe: Recipe, run: Run, blocks: Sequence[str], after: Sequ
     asked = {block: dump(getattr(recipe, block)) for block in blocks}
     if isinstance(asked.get("data"), dict):
         asked["data"].pop("fingerprint", None)
-    read = [name, __version__, asked, before, source(recipe) if source else "", distributed.processes() if name == "train" else 1]
+    read = [
+        name,
+        __version__,
+        asked,
+        before,
+        source(recipe, run) if source else "",
+        distributed.processes() if name == "train" else 1,
+    ]
     return hashlib.sha256(json.dumps(read, sort_keys=True, default=str).encode()).hexdigest()
 
 

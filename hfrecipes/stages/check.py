@@ -1,28 +1,61 @@
-"""check: judge what was measured. Raises CheckFailed when the report is written, so that nothing is lost."""
+"""check: gather evidence, and judge what was measured. Raises CheckFailed when the report is written, so that nothing is lost."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hfrecipes.checks import Trial, Verdict
-from hfrecipes.errors import CheckFailed
-from hfrecipes.folder import Run, opened, read_json, write_json
-from hfrecipes.stages import stage
+from hfrecipes.card import FILE, LIMITS, section
+from hfrecipes.checks import Case, Trial, Verdict
+from hfrecipes.errors import CheckFailed, UserError
+from hfrecipes.folder import Run, opened, read_json, staged, write_json
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.part import hint
+from hfrecipes.stages import log, stage
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
 
-@stage(blocks=("check", "evaluate"), after=("measure",), outputs=("checks.json",))
+@stage(
+    blocks=("check", "evaluate", "validate", "card", "publish"),
+    after=lambda recipe: ("measure", *(["cross_validate"] if recipe.validate else [])),
+    outputs=("checks.json", "evidence"),
+    source=lambda recipe, run: [limits(run), recipe.publish and recipe.publish.production()[0]],
+)
 def check(recipe: Recipe, run: Run) -> None:
-    """The verdict of each check of the recipe, to `checks.json`."""
+    """The evidence of each check of the recipe, to `evidence/`, and its verdict, to `checks.json`."""
     found = trial(recipe, run)
-    if found.served in found.candidates:
-        verdicts = [part.judge(found) for part in recipe.check]
+    measured = found.served in found.candidates
+    with staged(run.path / "evidence") as folder:
+        (folder / "texts").mkdir()
+        for part in recipe.checks if measured else ():
+            log.info("check: %s", part.name)
+            gathered = part.gather(case(recipe, run, found.served))
+            if gathered:
+                name = f"{part.name.rpartition('/')[2].removesuffix('.py')}.json"
+                write_json(folder / name, {key: entry for key, entry in gathered.items() if key not in part.texts})
+                write_json(folder / "texts" / name, {key: entry for key, entry in gathered.items() if key in part.texts})
+                found.evidence[part.name] = gathered  # type: ignore[index]
+    if measured:
+        verdicts = [part.judge(found) for part in recipe.checks]
     else:
         verdicts = [Verdict("measured", False, "no bundle runs on this machine, so none was measured. Add cpu to `export`")]
     write_json(run.path / "checks.json", [dataclasses.asdict(verdict) for verdict in verdicts])
+
+
+def limits(run: Run) -> str:
+    """What people wrote about the limits of the model into the card of the run."""
+    file = run.path / FILE
+    return section(file.read_text("utf-8"), LIMITS) if file.is_file() else ""
+
+
+def case(recipe: Recipe, run: Run, served: str) -> Case:
+    """What the checks may look at."""
+    rows = read_json(run.answers / "rows.json")
+    measured = read_json(run.path / f"measured/{served.replace('/', '-')}.json")
+    return Case(recipe, run, served, Predictor.open(run.path, served), rows, measured)
 
 
 def trial(recipe: Recipe, run: Run) -> Trial:
@@ -31,12 +64,25 @@ def trial(recipe: Recipe, run: Run) -> Trial:
     found = {candidate["name"]: candidate["facts"] for candidate in map(read_json, files)}
     first = read_json(run.bundles / "index.json")["default"]
     metric = recipe.metrics(read_json(run.model / "config.json"))[0]
-    return Trial(found, f"{first}/{opened(run.bundles / first)['default']}", metric.figure, metric.lower_is_better)
+    served = f"{first}/{opened(run.bundles / first)['default']}"
+    return Trial(found, served, metric.figure, metric.lower_is_better, {})
 
 
-def refuse(run: Run) -> None:
-    """Raise CheckFailed where a verdict of `checks.json` says no."""
-    failed = [verdict for verdict in read_json(run.path / "checks.json") if not verdict["passed"]]
+def waivers(recipe: Recipe, given: Mapping[str, str]) -> dict[str, str]:
+    """The reasons for which checks are waived, by the check's name. Raises UserError where there is no such check or no
+    reason."""
+    names = [part.name for part in recipe.checks]
+    for name, reason in given.items():
+        if name not in names:
+            raise UserError("--waive", f"there is no check '{name}' in this recipe", hint(name, names))
+        if not reason.strip():
+            raise UserError("--waive", f"{name} is waived without a reason", f'Write {name}="why it does not matter here"')
+    return dict(given)
+
+
+def refuse(run: Run, waived: Mapping[str, str]) -> None:
+    """Raise CheckFailed where a verdict of `checks.json` says no and is not waived."""
+    failed = [v for v in read_json(run.path / "checks.json") if not v["passed"] and v["check"] not in waived]
     if failed:
         lines = "; ".join(f"{verdict['check']}: {verdict['reason']}" for verdict in failed)
         raise CheckFailed(f"not released. {lines}. The report is {run.path / 'report.md'}")

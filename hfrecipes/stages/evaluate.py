@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits, take
-from hfrecipes.folder import Run, read_json, staged, write_json
+from hfrecipes.folder import Run, read_json, sha256, staged, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, measure, score
 from hfrecipes.metrics import scores
@@ -41,6 +42,7 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     predictor.task.examples(rows, predictor.tokens, predictor.config)
     asked = {"pytorch": run.model, **({"trained": run.trained} if recipe.compress else {})}
     split = "test" if facts["test_split"] else "validation"
+    note_reading(run)
     with staged(run.answers) as folder:
         write_json(folder / "rows.json", rows)
         if recipe.before:
@@ -51,6 +53,14 @@ def evaluate(recipe: Recipe, run: Run) -> None:
             found = measure(asker, rows, recipe.metrics(asker.config))
             weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
             write_candidate(folder, name, found, {"mb": weights / 1e6, "precision": "float32", "split": split})
+
+
+def note_reading(run: Run) -> None:
+    """Note in `test_reads.json` for which weights the test split was read, and when: who looks at it often chooses by it."""
+    file = run.path / "test_reads.json"
+    reads = read_json(file) if file.is_file() else []
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(file, [*reads, {"weights": sha256(run.model / "model.safetensors"), "time": now}])
 
 
 def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from hfrecipes import uncertainty
 from hfrecipes.calibration import MOST, fit
 from hfrecipes.checkpoint import KEPT, copy_reader, load_trained, open_reader
 from hfrecipes.choice import Choice, choose
+from hfrecipes.config import dump
 from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
 from hfrecipes.inference.engines import onnx_engine, torch_engine
 from hfrecipes.inference.predictor import Predictor
@@ -31,7 +32,12 @@ FEW = 32
 WEIGHTS = "model.safetensors"
 
 
-@stage(blocks=("export", "check", "evaluate"), after=lambda recipe: ("prepare", trained(recipe)), outputs=("bundles",))
+@stage(
+    blocks=("export", "evaluate"),
+    after=lambda recipe: ("prepare", trained(recipe)),
+    outputs=("bundles",),
+    source=lambda recipe, run: [dump(check) for check in recipe.checks if check.of_candidates],
+)
 def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe that this machine can run is the one to serve."""
     samples, lacking = batches(run), {target.name: target.lacking() for target in recipe.export}

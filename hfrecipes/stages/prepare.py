@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @stage(
     blocks=("task", "data", "model", "tokenizer", "seed"),
     outputs=("data",),
-    source=lambda recipe: [
+    source=lambda recipe, run: [
         recipe.data.signature(),
         yaml.dump(recipe.strategy) if recipe.strategy.extends else None,
         recipe.data.labelled is not None and recipe.objective.reads_unlabelled,

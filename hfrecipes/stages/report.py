@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes import distributed
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
-from hfrecipes.measurement import hardware
+from hfrecipes.hardware import hardware
 from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss
 from hfrecipes.report import Report, choices, compression, markdown_table, sentences
 from hfrecipes.stages import seconds

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     after=("prepare",),
     outputs=lambda recipe: (home(recipe),),
     everywhere=True,
-    source=lambda recipe: recipe.objective.signature(),
+    source=lambda recipe, run: recipe.objective.signature(),
 )
 def train(recipe: Recipe, run: Run) -> None:
     """Train, keep the best epoch by the first metric on the validation split, and save it to `model/`."""

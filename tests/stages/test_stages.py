@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Run:
 def first(calls: list[str]) -> Any:
     """A stage that reads the block `train` and a source, and writes a folder."""
 
-    @stage(blocks=("train",), outputs=("first",), source=lambda _: SOURCE["value"])
+    @stage(blocks=("train",), outputs=("first",), source=lambda recipe, run: SOURCE["value"])
     def first(recipe: Recipe, run: Run) -> None:
         """Write a folder."""
         calls.append("first")

@@ -1,0 +1,65 @@
+"""Destination: where a recipe's releases go, a registry in a folder or a repository on the Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticCustomError
+
+from hfrecipes.part import Checked, keywords, value
+
+if TYPE_CHECKING:
+    from hfrecipes.releases import Releases
+
+REPO = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@value
+class Publish(Checked):
+    """Where releases go: `registry`, a folder, or `repo`, owner/name on the Hub. A repository that is made is `private`;
+    `pull_request` proposes the release instead of writing it. Nothing is published whose checklist is not shown item by item."""
+
+    registry: str | None = None
+    repo: str | None = None
+    private: bool = True
+    pull_request: bool = False
+
+    @classmethod
+    def read(cls, given: Any) -> Any:
+        """Ask for one place of the two."""
+        keys, given = keywords(given), super().read(given)
+        if isinstance(given, cls):
+            return given
+        if bool(keys.get("registry")) == bool(keys.get("repo")):
+            raise PydanticCustomError("publish", "names no place, or two. Write `registry: FOLDER` or `repo: owner/name`")
+        if keys.get("repo") and not REPO.fullmatch(str(keys["repo"])):
+            raise PydanticCustomError(
+                "publish", "'{repo}' is no repository. Write `repo: owner/name`", {"repo": str(keys["repo"])}
+            )
+        return given
+
+    @property
+    def where(self) -> str:
+        """The place as people call it, without the folders that it lies in."""
+        return Path(self.registry).name if self.registry else str(self.repo)
+
+    def releases(self) -> Releases:
+        """The releases there."""
+        if self.registry is not None:
+            from hfrecipes.inference.smoke import answer
+            from hfrecipes.registry import Registry
+
+            return Registry(Path(self.registry).expanduser(), answer)
+        from hfrecipes.publishing import HubReleases
+
+        return HubReleases(str(self.repo), private=self.private, pull_request=self.pull_request)
+
+    def production(self) -> tuple[str | None, Path | None]:
+        """The name and the folder of the release in production; nothing before the first."""
+        if self.registry is not None and not (Path(self.registry).expanduser() / "production.json").is_file():
+            return None, None
+        found = self.releases()
+        current = found.current()
+        return (current.name, found.folder(current.name)) if current else (None, None)

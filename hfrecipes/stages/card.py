@@ -1,0 +1,175 @@
+"""card: the model card of a run, out of what its stages measured. Written anew each time, and merged with what people wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes import distributed
+from hfrecipes.card import FILE, compose, merge
+from hfrecipes.checks import CHECKLIST
+from hfrecipes.folder import Run, read_json, write_json, write_text
+from hfrecipes.report import Report, markdown_table
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+
+FRONT = "card.json"
+"""The front matter that was generated the last time."""
+TAGS = {"generative-question-answering": "text2text-generation", "span-corruption": "text2text-generation"}
+"""The Hub's task of a task of ours that the Hub does not know."""
+USE = """
+With transformers:
+
+```python
+from transformers import AutoTokenizer, {auto}
+
+model = {auto}.from_pretrained("{repo}")
+tokenizer = AutoTokenizer.from_pretrained("{repo}")
+```
+
+With hfrecipes, from the quantized ONNX graph, without torch{torch}:
+
+```python
+from hfrecipes import Predictor
+
+predictor = Predictor.open("{repo}")
+predictor({example})
+```
+"""
+
+
+def card(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
+    """Write `README.md` of the run, or merge the one that is there."""
+    distributed.on_main(lambda: _write(recipe, run, waived))
+
+
+def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
+    found = Report.load(run.path)
+    front, parts = _front(recipe, found), _parts(recipe, run, found, waived)
+    file, noted = run.path / FILE, run.path / FRONT
+    if file.is_file():
+        before = read_json(noted) if noted.is_file() else {}
+        text = merge(file.read_text("utf-8"), front, before, parts)
+    else:
+        text = compose(front, _title(recipe), parts, recipe.card.limits if recipe.card else "")
+    write_text(file, text)
+    write_json(noted, front)
+
+
+def _title(recipe: Recipe) -> str:
+    return recipe.publish.where.rpartition("/")[2] if recipe.publish else f"{recipe.name} for {recipe.task.name}"
+
+
+def _front(recipe: Recipe, found: Report) -> dict[str, Any]:
+    """The front matter that the Hub reads."""
+    tag = TAGS.get(recipe.task.name, recipe.task.name)
+    mine = recipe.card
+    data = list(mine.datasets) if mine and mine.datasets else ([recipe.data.path] if recipe.data.local() is None else [])
+    base = recipe.model.path if recipe.model.path and _on_hub(recipe.model.path) else None
+    results = [{"type": name, "name": name, "value": round(score, 6)} for name, score in found.scores.items()]
+    dataset = {"name": data[0] if data else recipe.data.path.rpartition("/")[2], "type": data[0] if data else "private"}
+    dataset |= {"split": found.values["split"]} | ({"revision": recipe.data.revision} if recipe.data.revision else {})
+    front = {
+        "library_name": "transformers",
+        "pipeline_tag": tag,
+        "license": mine.license if mine else None,
+        "language": list(mine.language) if mine and not isinstance(mine.language, str) else mine and mine.language,
+        "base_model": base,
+        "base_model_relation": "finetune" if base else None,
+        "datasets": data,
+        "tags": ["hfrecipes", "onnx", *(mine.tags if mine else ())],
+        "model-index": [{"name": _title(recipe), "results": [{"task": {"type": tag}, "dataset": dataset, "metrics": results}]}],
+    }
+    return {key: entry for key, entry in front.items() if entry}
+
+
+def _on_hub(path: str) -> bool:
+    return path.count("/") == 1 and not path.startswith((".", "/", "~", "runs/", "models/", "package:"))
+
+
+def _parts(recipe: Recipe, run: Run, found: Report, waived: Mapping[str, str]) -> dict[str, str]:
+    """The generated parts of the card by their names, in their order."""
+    values = found.values
+    rows, cpu = values["data"]["rows"], values["hardware"]
+    served = values.get("served", "pytorch")
+    parts = {
+        "use": "## Use\n"
+        + (f"\n{recipe.card.intended_use}\n" if recipe.card and recipe.card.intended_use else "")
+        + _use(recipe),
+        "evaluation": "## Evaluation\n\n"
+        f"Measured on {values['test_rows']} rows of the {values['split']} split, with this checkpoint and these "
+        f"bundles, on {cpu['cpu']} "
+        f"({cpu['cores']} cores). `{served}` is served. MB are 10^6 bytes of weights; p50 and p95 are for one text.\n\n"
+        + markdown_table(*found.rows()),
+        "training": "## Training\n\n"
+        f"{rows['train']} rows to learn from, {rows['validation']} to choose by (sha256 of the rows "
+        f"`{values['data']['fingerprint'][:16]}`), "
+        f"from {recipe.model.label.rpartition('/')[2]} by `{recipe.strategy.name}`, in "
+        f"{values['seconds']['train'] / 60:.1f} minutes of "
+        f"{values['processes']} process(es) on {cpu['cpu']}. Its energy was not measured.",
+    }
+    if (run.path / "folds.json").is_file() and recipe.validate:
+        folds = read_json(run.path / "folds.json")
+        told = ", ".join(f"{name} {mean:.4f} ± {folds['sd'][name]:.4f}" for name, mean in folds["mean"].items())
+        parts["training"] += f"\n\nOver {len(folds['folds'])} folds of the training rows: {told}."
+    if values.get("checks"):
+        parts["checklist"] = "## Release checklist\n\n" + _checklist(values["checks"], waived)
+        parts["failures"] = "## Known failures\n\n" + _failures(run)
+    return parts
+
+
+def _use(recipe: Recipe) -> str:
+    columns = [role for role, column in recipe.task.columns.items() if column.text and column.required]
+    example = "{" + ", ".join(f'"{role}": "…"' for role in columns) + "}" if len(columns) > 1 else '"…"'
+    repo = recipe.publish.repo if recipe.publish and recipe.publish.repo else "path/of/the/release"
+    torch = " where it does not write" if recipe.task.generates else ""
+    return USE.format(auto=_auto(recipe), repo=repo, torch=torch, example=example)
+
+
+def _auto(recipe: Recipe) -> str:
+    from hfrecipes.family import auto_class
+
+    return str(auto_class(recipe.task.heads[recipe.family.architecture]).__name__)
+
+
+def _checklist(verdicts: list[dict[str, Any]], waived: Mapping[str, str]) -> str:
+    def said(verdict: Mapping[str, Any]) -> str:
+        if verdict["passed"]:
+            return "passed"
+        return f"waived: {waived[verdict['check']]}" if verdict["check"] in waived else "**failed**"
+
+    shown = {verdict["check"] for verdict in verdicts}
+    rows = [[verdict["check"], said(verdict), verdict["reason"].replace("|", "\\|")] for verdict in verdicts]
+    rows += [[name, "not shown", ""] for name in CHECKLIST if name not in shown]
+    return markdown_table(["item", "verdict", "figures"], rows)
+
+
+def _failures(run: Run) -> str:
+    """What the evidence says the model does badly."""
+    folder = run.path / "evidence"
+    told = []
+    if (folder / "slices.json").is_file():
+        found = read_json(folder / "slices.json")
+        worst = sorted(found["slices"].items(), key=lambda entry: entry[1]["score"], reverse=found["lower_is_better"])[:5]
+        told += [
+            f"- {name}: {found['figure']} {each['score']:.4f} ({each['interval'][0]:.4f} … {each['interval'][1]:.4f}) "
+            f"on {each['rows']} rows"
+            for name, each in worst
+        ]
+    if (folder / "edge_cases.json").is_file():
+        cases = read_json(folder / "edge_cases.json")["cases"]
+        told += [
+            f"- {name}: {each['changed']:.0%} of the answers change that should not"
+            for name, each in sorted(cases.items(), key=lambda entry: -(entry[1]["changed"] or 0))
+            if each["changed"]
+        ][:5]
+    if (folder / "uncertainty.json").is_file():
+        found = read_json(folder / "uncertainty.json")
+        if found["coverage"] is not None:
+            told.append(
+                f"- at a coverage of {found['asked_coverage']:.0%} the truth is within what is promised for "
+                f"{found['coverage']:.1%}"
+            )
+        told.append(f"- confidence is off by {found['calibration_error']:.4f} on average (expected calibration error)")
+    return "\n".join(told) or "None was looked for."

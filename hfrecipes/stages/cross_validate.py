@@ -1,0 +1,143 @@
+"""cross_validate: models of parts of the training rows answer the rest, so that every row is answered by one that did not see
+it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset, concatenate_datasets
+
+from hfrecipes import distributed
+from hfrecipes.calibration import judged
+from hfrecipes.config import to_yaml
+from hfrecipes.data import few, open_splits, take
+from hfrecipes.folder import Run, read_json, write_json
+from hfrecipes.folds import Validate
+from hfrecipes.inference.predictor import Predictor
+from hfrecipes.measurement import score
+from hfrecipes.metrics import scores
+from hfrecipes.stages import log, stage
+from hfrecipes.stages.compress import compress
+from hfrecipes.stages.prepare import prepare
+from hfrecipes.stages.train import train
+from hfrecipes.traffic import texts_of
+from hfrecipes.uncertainty import calibration_error
+
+if TYPE_CHECKING:
+    from hfrecipes.recipe import Recipe
+
+FILE = "folds.json"
+
+
+@stage(
+    blocks=(
+        *("task", "data", "model", "tokenizer", "head", "strategy", "optimizer", "schedule", "objective", "train", "compress"),
+        *("evaluate", "batch_tokens", "early_stopping", "seed", "validate"),
+    ),
+    after=("prepare",),
+    outputs=(FILE,),
+    everywhere=True,
+)
+def cross_validate(recipe: Recipe, run: Run) -> None:
+    """Train a model a fold, and write to `folds.json` the scores of each with mean and standard deviation, and every row with its
+    answer out of fold."""
+    assert recipe.validate is not None
+    found: list[dict[str, Any]] = []
+    for number, (learn, held) in enumerate(distributed.on_main(lambda: _cut(recipe, run))):
+        log.info("fold %d: %d rows to learn from, %d to answer", number + 1, len(learn), len(held))
+        fold = distributed.on_main(lambda: _begin(recipe, run, number, learn, held))  # noqa: B023
+        part = dataclasses.replace(recipe, **_own(fold))
+        prepare(part, fold)
+        train(part, fold)
+        if part.compress:
+            compress(part, fold)
+        found.append(distributed.on_main(lambda: _answered(part, fold, held)))  # noqa: B023
+    distributed.on_main(lambda: _write(run, found))
+
+
+def _all_rows(recipe: Recipe, beside: list[str], by: str | None) -> Dataset:
+    """The rows of training and validation; where `labelled` leaves most without a label, those that have one."""
+    splits, roles = open_splits(recipe.data), recipe.task.columns
+    names = [name for name in (recipe.data.train, recipe.data.validation) if name in splits]
+    rows = concatenate_datasets([take(recipe.data, splits, name, roles, beside) for name in names])
+    return rows if recipe.data.labelled is None else few(rows, recipe.data.labelled, recipe.seed, by)[0]
+
+
+def _cut(recipe: Recipe, run: Run) -> list[tuple[list[int], list[int]]]:
+    """The positions of each fold's rows, the rows themselves written to `folds/rows`."""
+    asked: Validate = recipe.validate  # type: ignore[assignment]
+    beside = [name for name in (asked.group, asked.time) if name]
+    by = recipe.task.stratify(read_json(run.data / "facts.json")["learned"])
+    rows = _all_rows(recipe, beside, by)
+    columns = [rows[name] if name else None for name in (by, asked.group, asked.time)]
+    folder = run.path / "folds/rows"
+    shutil.rmtree(folder, ignore_errors=True)
+    rows.select_columns([role for role in recipe.task.columns if role in rows.column_names]).save_to_disk(folder)
+    return asked.cut(columns[0], columns[1], columns[2], len(rows), recipe.seed)
+
+
+def _begin(recipe: Recipe, run: Run, number: int, learn: list[int], held: list[int]) -> Run:
+    """The run folder of a fold, with its rows as files."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(run.path / "folds/rows"))
+    folder = run.path / f"folds/{number + 1}"
+    data = run.path / f"folds/rows_{number + 1}"
+    data.mkdir(exist_ok=True)
+    rows.select(learn).to_parquet(data / "train.parquet")
+    rows.select(held).to_parquet(data / "test.parquet")
+    return Run.create(folder, {"fold": number}, to_yaml(recipe.dump()))
+
+
+def _own(fold: Run) -> dict[str, Any]:
+    """What of a recipe is another one in a fold."""
+    from hfrecipes.data import Data
+
+    data = Data(path=str(fold.path.parent / f"rows_{fold.path.name}"))
+    return {"data": data, "validate": None, "export": (), "check": (), "before": False}
+
+
+def _answered(recipe: Recipe, fold: Run, held: list[int]) -> dict[str, Any]:
+    """The scores of a fold's model on the rows of its fold, and what it said to each."""
+    rows = list(take(recipe.data, open_splits(recipe.data), "test", recipe.task.columns))
+    predictor = Predictor.open(fold.path, "pytorch")
+    task, config = predictor.task, predictor.config
+    metrics = recipe.metrics(config)
+    if task.by_likelihood:
+        return {"scores": score(predictor, rows, metrics)[0], "rows": len(rows), "claims": [], "answers": []}
+    answers = predictor.answer([task.row(row) for row in rows])
+    references = [task.reference(row, config) for row in rows]
+    said = [
+        {
+            "row": number,
+            "text": " ".join(texts_of(row, task.columns)),
+            "prediction": task.prediction(answer, config),
+            "reference": reference,
+        }
+        for number, row, answer, reference in zip(held, rows, answers, references, strict=True)
+    ]
+    if config.get("problem_type") == "single_label_classification":
+        said = [{**each, "scores": task.form(answer, config, "scores")} for each, answer in zip(said, answers, strict=True)]
+    reached = scores(metrics, task.forms(answers, config, metrics), references)
+    return {"scores": reached, "rows": len(rows), "claims": judged(predictor, rows, answers)[0], "answers": said}
+
+
+def _write(run: Run, found: list[dict[str, Any]]) -> None:
+    names = found[0]["scores"]
+    figures = {name: [fold["scores"][name] for fold in found] for name in names}
+    claims = [claim for fold in found for claim in fold["claims"]]
+    values = {
+        "folds": [{"rows": fold["rows"], "scores": fold["scores"]} for fold in found],
+        "mean": {name: statistics.fmean(each) for name, each in figures.items()},
+        "sd": {name: statistics.stdev(each) for name, each in figures.items()},
+        "calibration_error": calibration_error(claims),
+        "out_of_fold": [answer for fold in found for answer in fold["answers"]],
+    }
+    write_json(run.path / FILE, values)
+    for left in Path(run.path / "folds").iterdir():  # the answers stay, the models and the rows have done their part
+        shutil.rmtree(left)
+    (run.path / "folds").rmdir()
