@@ -18,8 +18,10 @@ from pydantic import Field
 from pydantic_core import ArgsKwargs
 
 from hfrecipes.columns import Column
+from hfrecipes.duplicates import plain
 from hfrecipes.errors import DataError
 from hfrecipes.part import Checked, hint, value
+from hfrecipes.traffic import texts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -38,7 +40,8 @@ class Data(Checked):
     `max_samples` takes that many rows of each split at random (always the same ones, in their order). `labelled` keeps the labels
     of so many training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns
     from rows without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training
-    rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `fingerprint` is written into
+    rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `drop_leaks` leaves out the rows of
+    training and validation whose texts stand in the test split, but for case and white space. `fingerprint` is written into
     `recipe.yaml` by a
     run; where it stands, other rows are refused.
     """
@@ -53,6 +56,7 @@ class Data(Checked):
     max_samples: Annotated[int, Field(gt=0)] | None = None
     labelled: Annotated[int, Field(gt=1)] | None = None
     teacher: str | None = None
+    drop_leaks: bool = False
     fingerprint: str | None = None
     columns: Mapping[str, str] = Field(default_factory=dict)
 
@@ -169,7 +173,12 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
                 "data", f"there is no column '{name}' in the split '{split}' of {data.path}", hint(name, rows.column_names)
             )
     kept = rows.select_columns([*found.values(), *(name for name in beside if name not in found.values())])
-    return kept.rename_columns({n: r for r, n in found.items() if n != r})
+    kept = kept.rename_columns({n: r for r, n in found.items() if n != r})
+    if not data.drop_leaks or split == data.test or data.test not in splits:
+        return kept
+    held = {plain(" ".join(texts_of(row, roles))) for row in take(data, splits, data.test, roles)}
+    texts = [plain(" ".join(texts_of(row, roles))) for row in kept]
+    return kept.select([i for i, text in enumerate(texts) if text not in held])
 
 
 def check_column(rows: Dataset, role: str, name: str, column: Column, split: str) -> None:

@@ -42,7 +42,7 @@ class Validate(Checked):
         if times is not None:
             return self._by_time(times)
         units = list(groups) if groups is not None else list(range(count))
-        names = sorted(set(units), key=str)
+        names = list(dict.fromkeys(units))
         if len(names) < self.folds:
             unit = "rows" if groups is None else "groups"
             what = f"{self.folds} folds need {self.folds} {unit} or more, and there are {len(names)}"
