@@ -56,6 +56,21 @@ def draw_rates(rates: Sequence[float], losses: Sequence[float], suggestion: floa
     return _save(figure, file)
 
 
+def draw_reliability(bins: Sequence[Mapping[str, float]], error: float, file: Path) -> str | None:
+    """The share of right claims over confidence, bin by bin; the area of a point is the number of claims in it."""
+    if not bins:
+        return None
+    figure, axes = _axes(5.5, 5.0)
+    most = max(each["count"] for each in bins)
+    axes.plot([0, 1], [0, 1], color="tab:gray", linestyle="--", label="as sure as right")
+    sure, right = [each["confidence"] for each in bins], [each["right"] for each in bins]
+    axes.scatter(sure, right, s=[15 + 285 * each["count"] / most for each in bins], alpha=0.6)
+    axes.plot(sure, right)
+    axes.set(xlabel="confidence", ylabel="share that is right", title=f"Reliability (expected calibration error {error:.3f})")
+    axes.legend()
+    return _save(figure, file)
+
+
 def draw_confusion(predictions: Sequence[Any], references: Sequence[Any], file: Path) -> str | None:
     """Which of the most confused classes are taken for which, as counts."""
     if not references or not isinstance(references[0], str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hfrecipes.plots import WORST, draw_confusion, draw_frontier, draw_loss
+from hfrecipes.plots import WORST, draw_confusion, draw_frontier, draw_loss, draw_reliability
 
 PNG = b"\x89PNG"
 
@@ -51,3 +51,10 @@ def test_the_frontier_of_one_and_of_two_candidates_is_drawn(tmp_path: Path) -> N
     assert draw_frontier([facts, small], "accuracy", tmp_path / "two.png") == "two.png"
     assert is_png(tmp_path / "one.png")
     assert is_png(tmp_path / "two.png")
+
+
+def test_the_reliability_of_claims_is_drawn_and_nothing_without_any(tmp_path: Path) -> None:
+    bins = [{"count": 3, "confidence": 0.3, "right": 0.4}, {"count": 9, "confidence": 0.9, "right": 0.8}]
+    assert draw_reliability(bins, 0.1, tmp_path / "reliability.png") == "reliability.png"
+    assert (tmp_path / "reliability.png").stat().st_size > 1000
+    assert draw_reliability([], 0.0, tmp_path / "none.png") is None

@@ -14,7 +14,9 @@ import pytest
 from hfrecipes import Predictor, uncertainty
 from hfrecipes.calibration import fit, judged
 from hfrecipes.errors import ModelError, UserError
-from hfrecipes.folder import read_json
+from hfrecipes.folder import Run, read_json
+from hfrecipes.recipe import Recipe
+from hfrecipes.stages.calibrate import unseen
 from hfrecipes.uncertainty import Uncertainty, calibration_error, dump, fit_temperature, load, reliability
 
 
@@ -133,3 +135,10 @@ def test_the_figures_of_a_run_hold_what_confidence_was_worth(finished: Path) -> 
     for file in ("answers/pytorch.json", "measured/cpu-int8.json"):
         found: dict[str, Any] = json.loads((finished / file).read_text())
         assert len(found["claims"]) == len(found["nonconformity"]) == 32
+
+
+def test_a_class_that_no_held_out_row_has_is_named(finished: Path) -> None:
+    recipe, run = Recipe.load(finished / "recipe.yaml"), Run(finished)
+    rows = read_json(finished / "answers/rows.json")
+    assert unseen(recipe, run, rows) == []
+    assert unseen(recipe, run, [row for row in rows if row["label"] == "negative"]) == ["positive"]

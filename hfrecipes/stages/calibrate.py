@@ -11,10 +11,10 @@ import numpy as np
 from hfrecipes import traffic, uncertainty
 from hfrecipes.calibration import MOST, MOST_WRITTEN, fit
 from hfrecipes.checkpoint import load_trained, open_reader
-from hfrecipes.folder import Run, sha256, write_json
+from hfrecipes.folder import Run, read_json, sha256, write_json
 from hfrecipes.inference.planning import plan
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.stages import held_out, stage, trained
+from hfrecipes.stages import held_out, log, stage, trained
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -33,12 +33,23 @@ def calibrate(recipe: Recipe, run: Run) -> None:
     monitor compares with, to `baseline.json`, both on the validation rows."""
     (run.model / uncertainty.FILE).unlink(missing_ok=True)
     rows = held_out(run, MOST_WRITTEN if recipe.task.generates else MOST)
+    if missing := unseen(recipe, run, rows):
+        log.warning("no held-out row is of %s: what is promised says nothing about them", ", ".join(missing))
     weights = {"weights": sha256(run.model / WEIGHTS)}
     fitted = fit(Predictor.open(run.path, "pytorch"), rows)
     write_json(run.model / uncertainty.FILE, {**weights, "pytorch": uncertainty.dump(fitted)})
     found = baseline(Predictor.open(run.path, "pytorch"), rows)
     found["embeddings"] = traffic.embeddings(states(run.model, rows[: traffic.EMBEDDED]))
     write_json(run.model / traffic.FILE, {**weights, **found})
+
+
+def unseen(recipe: Recipe, run: Run, rows: Sequence[Row]) -> list[str]:
+    """The classes of the training rows that no held-out row has, where rows have one each."""
+    learned = read_json(run.data / "facts.json")["learned"]
+    if recipe.task.stratify(learned) is None or not rows:
+        return []
+    config = read_json(run.model / "config.json")
+    return sorted(set(learned["label2id"]) - {recipe.task.reference(row, config) for row in rows})
 
 
 def baseline(predictor: Predictor, rows: Sequence[Row]) -> dict[str, Any]:

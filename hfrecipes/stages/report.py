@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes import distributed
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
 from hfrecipes.hardware import hardware
-from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss
+from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss, draw_reliability
 from hfrecipes.report import Report, choices, compression, markdown_table, sentences
 from hfrecipes.stages import seconds
+from hfrecipes.uncertainty import calibration_error, reliability
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -67,6 +68,8 @@ def _write(recipe: Recipe, run: Run) -> None:
     served = named.get(values.get("served"), named["pytorch"])
     if not (recipe.task.generates or recipe.task.by_likelihood):
         plots.append(draw_confusion(served["predictions"]["served"], _references(recipe, run), run.path / "confusion.png"))
+    claims = [(float(sure), bool(so)) for sure, so in served["claims"]]
+    plots.append(draw_reliability(reliability(claims), calibration_error(claims), run.path / "reliability.png"))
     plots.append(draw_frontier(values["candidates"], values["figures"][0], run.path / "frontier.png"))
     write_text(run.path / "report.md", _markdown(Report(run.report_file, values), [plot for plot in plots if plot]))
 
