@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from hfrecipes import config
+from hfrecipes.averaging import Averaging
 from hfrecipes.card import Card
 from hfrecipes.checks import CHECKLIST, Check
 from hfrecipes.compressors import Compressor
@@ -47,7 +48,8 @@ class Recipe(Part, kind="recipes"):
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
     sentence). `frontier` names values for some keys, as overrides have them (`model.layers: [6, 3]`), all combinations of
     which `hfrecipes frontier` measures, and `pick` the rule that it chooses by. `seed` decides the validation cut, the order of
-    the rows and the new weights. `validate` trains a model a fold of the training rows. Without `check` a release has to show the
+    the rows and the new weights. `validate` trains a model a fold of the training rows, and
+    `uncertainty` measures averages of several models beside the one. Without `check` a release has to show the
     whole checklist; an empty one asks for nothing, and then nothing is published. `card` holds what only people know about the
     model, and `publish` says where its releases go.
     """
@@ -66,6 +68,7 @@ class Recipe(Part, kind="recipes"):
     train: Mapping[str, Any] = Field(default_factory=dict)
     compress: tuple[Compressor, ...] = ()
     validate: Validate | None = None
+    uncertainty: Averaging | None = None
     evaluate: tuple[Metric, ...] = ()
     fast_path: tuple[Setting, ...] = SETTINGS
     batch_tokens: Annotated[int, Field(gt=0)] | None = None

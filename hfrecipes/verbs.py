@@ -49,11 +49,14 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.stages.calibrate import calibrate
     from hfrecipes.stages.card import card
     from hfrecipes.stages.cross_validate import cross_validate
-    from hfrecipes.stages.evaluate import evaluate
+    from hfrecipes.stages.ensemble import ensemble
+    from hfrecipes.stages.evaluate import evaluate, has_ensemble
     from hfrecipes.stages.report import report
 
     run = learn(recipe, out)
     calibrate(recipe, run)
+    if has_ensemble(recipe):
+        ensemble(recipe, run)
     evaluate(recipe, run)
     if recipe.validate is not None:
         cross_validate(recipe, run)

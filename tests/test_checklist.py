@@ -43,12 +43,13 @@ def reviews(count: int, seed: int) -> list[dict[str, str]]:
 def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder beside `data/` and `registry/` that showed every item and was published there. Read it, never change it."""
     root = tmp_path_factory.mktemp("checklist")
-    rows = reviews(290, seed=0)
-    write_lines(root / "data/train.jsonl", rows[:250])
-    write_lines(root / "data/test.jsonl", rows[250:])
+    rows = reviews(400, seed=0)
+    write_lines(root / "data/train.jsonl", rows[:360])
+    write_lines(root / "data/test.jsonl", rows[360:])
     asked = {
         **values,
-        "data": {"path": str(root / "data"), "validation_size": 0.3},
+        "data": {"path": str(root / "data"), "validation_size": 0.17},
+        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
         "validate": 2,
         "check": [
             *("held_out", "cross_validation", {"slices": {"min_rows": 5}}, {"edge_cases": {"rows": 10, "max_changed": 1.0}}),

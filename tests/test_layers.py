@@ -25,6 +25,7 @@ LAYERS = (
         "traffic",
         "hardware",
         "folds",
+        "averaging",
         "duplicates",
         "slices",
         "perturbations",

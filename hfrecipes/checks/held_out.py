@@ -61,12 +61,11 @@ class HeldOut(Check):
             return Verdict(self.name, False, "there is no test split: the rows that were measured on chose the model, too")
         share = found["near"] / max(1, found["rows"])
         passed = found["exact"] <= self.max_exact and share <= self.max_near and found["reads"] <= self.max_reads
-        example = f", such as '{found['pairs'][0]['test']:.60}'" if found["pairs"] else ""
         return Verdict(
             self.name,
             passed,
             f"of {found['rows']} test texts {found['exact']} stand among the texts of training (at most {self.max_exact}) and "
-            f"{share:.1%} are nearly there (at most {self.max_near:.0%}){example}; measured on for {found['reads']} "
+            f"{share:.1%} are nearly there (at most {self.max_near:.0%}); measured on for {found['reads']} "
             f"checkpoints (at "
             f"most {self.max_reads})",
         )

@@ -9,21 +9,18 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, concatenate_datasets, load_from_disk
 
 from hfrecipes import distributed
 from hfrecipes.calibration import judged
-from hfrecipes.config import to_yaml
-from hfrecipes.data import few, open_splits, take
+from hfrecipes.data import Data, few, open_splits, take
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.folds import Validate
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import score
 from hfrecipes.metrics import scores
 from hfrecipes.stages import log, stage
-from hfrecipes.stages.compress import compress
-from hfrecipes.stages.prepare import prepare
-from hfrecipes.stages.train import train
+from hfrecipes.stages.ensemble import TRAINED, train_beside
 from hfrecipes.traffic import texts_of
 from hfrecipes.uncertainty import calibration_error
 
@@ -34,10 +31,7 @@ FILE = "folds.json"
 
 
 @stage(
-    blocks=(
-        *("task", "data", "model", "tokenizer", "head", "strategy", "optimizer", "schedule", "objective", "train", "compress"),
-        *("evaluate", "batch_tokens", "early_stopping", "seed", "validate"),
-    ),
+    blocks=(*TRAINED, "validate"),
     after=("prepare",),
     outputs=(FILE,),
     everywhere=True,
@@ -49,12 +43,8 @@ def cross_validate(recipe: Recipe, run: Run) -> None:
     found: list[dict[str, Any]] = []
     for number, (learn, held) in enumerate(distributed.on_main(lambda: _cut(recipe, run))):
         log.info("fold %d: %d rows to learn from, %d to answer", number + 1, len(learn), len(held))
-        fold = distributed.on_main(lambda: _begin(recipe, run, number, learn, held))  # noqa: B023
-        part = dataclasses.replace(recipe, **_own(fold))
-        prepare(part, fold)
-        train(part, fold)
-        if part.compress:
-            compress(part, fold)
+        part = distributed.on_main(lambda: _part(recipe, run, number, learn, held))  # noqa: B023
+        fold = train_beside(part, run, f"folds/{number + 1}")
         found.append(distributed.on_main(lambda: _answered(part, fold, held)))  # noqa: B023
     distributed.on_main(lambda: _write(run, found))
 
@@ -80,25 +70,15 @@ def _cut(recipe: Recipe, run: Run) -> list[tuple[list[int], list[int]]]:
     return asked.cut(columns[0], columns[1], columns[2], len(rows), recipe.seed)
 
 
-def _begin(recipe: Recipe, run: Run, number: int, learn: list[int], held: list[int]) -> Run:
-    """The run folder of a fold, with its rows as files."""
-    from datasets import load_from_disk
-
+def _part(recipe: Recipe, run: Run, number: int, learn: list[int], held: list[int]) -> Recipe:
+    """The recipe of a fold, with its rows as files: it cuts its own validation rows off those that it learns from."""
     rows = load_from_disk(str(run.path / "folds/rows"))
-    folder = run.path / f"folds/{number + 1}"
-    data = run.path / f"folds/rows_{number + 1}"
-    data.mkdir(exist_ok=True)
-    rows.select(learn).to_parquet(data / "train.parquet")
-    rows.select(held).to_parquet(data / "test.parquet")
-    return Run.create(folder, {"fold": number}, to_yaml(recipe.dump()))
-
-
-def _own(fold: Run) -> dict[str, Any]:
-    """What of a recipe is another one in a fold."""
-    from hfrecipes.data import Data
-
-    data = Data(path=str(fold.path.parent / f"rows_{fold.path.name}"))
-    return {"data": data, "validate": None, "export": (), "check": (), "before": False}
+    folder = run.path / f"folds/rows_{number + 1}"
+    folder.mkdir(exist_ok=True)
+    rows.select(learn).to_parquet(folder / "train.parquet")
+    rows.select(held).to_parquet(folder / "test.parquet")
+    data = Data(path=str(folder), validation_size=recipe.data.validation_size, teacher=recipe.data.teacher)
+    return dataclasses.replace(recipe, data=data, validate=None, uncertainty=None, export=(), check=(), before=False)
 
 
 def _answered(recipe: Recipe, fold: Run, held: list[int]) -> dict[str, Any]:

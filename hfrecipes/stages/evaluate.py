@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
+from hfrecipes.averaging import dropout_engine, ensemble_engine
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits, take
+from hfrecipes.errors import RecipeError
 from hfrecipes.folder import Run, read_json, sha256, staged, write_json
+from hfrecipes.inference.engines import torch_engine
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import Measured, measure, score
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_model
 from hfrecipes.stages import stage, trained
 from hfrecipes.stages.train import config_for
+from hfrecipes.uncertainty import UNFITTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +30,8 @@ if TYPE_CHECKING:
 
 
 @stage(
-    blocks=("task", "data", "model", "head", "evaluate", "before", "seed"),
-    after=lambda recipe: ("prepare", trained(recipe), "calibrate"),
+    blocks=("task", "data", "model", "head", "evaluate", "before", "uncertainty", "seed"),
+    after=lambda recipe: ("prepare", trained(recipe), "calibrate", *(["ensemble"] if has_ensemble(recipe) else [])),
     outputs=("answers",),
 )
 def evaluate(recipe: Recipe, run: Run) -> None:
@@ -53,6 +58,36 @@ def evaluate(recipe: Recipe, run: Run) -> None:
             found = measure(asker, rows, recipe.metrics(asker.config))
             weights = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
             write_candidate(folder, name, found, {"mb": weights / 1e6, "precision": "float32", "split": split})
+            if name == "pytorch":
+                megabytes = weights / 1e6
+        for name, (asker, models) in averages(recipe, run).items():
+            found = measure(asker, rows, recipe.metrics(asker.config))
+            write_candidate(folder, name, found, {"mb": models * megabytes, "precision": "float32", "split": split})
+
+
+def has_ensemble(recipe: Recipe) -> bool:
+    """Whether models of other seeds are trained beside the model."""
+    return recipe.uncertainty is not None and recipe.uncertainty.ensemble is not None
+
+
+def averages(recipe: Recipe, run: Run) -> dict[str, tuple[Predictor, int]]:
+    """What is measured beside the model, by its name, with the number of models that it asks. Raises RecipeError where answers
+    have no probabilities to average."""
+    asked = recipe.uncertainty
+    if asked is None:
+        return {}
+    if recipe.task.generates or recipe.task.by_likelihood:
+        raise RecipeError(f"{recipe.name}.uncertainty", f"{recipe.task.name} has no probabilities to average", "Leave it out")
+    plain = dataclasses.replace(Predictor.open(run.path, "pytorch"), uncertainty=UNFITTED)
+    problem, found = plain.config.get("problem_type"), {}
+    if asked.mc_dropout is not None:
+        engine = dropout_engine(load_trained(run.model), asked.mc_dropout, problem)
+        found["mc_dropout"] = (dataclasses.replace(plain, engine=engine), 1)
+    if asked.ensemble is not None:
+        others = [torch_engine(load_trained(run.path / f"ensemble/{i + 1}/model")) for i in range(asked.ensemble)]
+        engine = ensemble_engine([plain.engine, *others], problem)
+        found["ensemble"] = (dataclasses.replace(plain, engine=engine), 1 + len(others))
+    return found
 
 
 def note_reading(run: Run) -> None:

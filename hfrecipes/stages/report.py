@@ -29,9 +29,9 @@ def report(recipe: Recipe, run: Run) -> None:
 def _write(recipe: Recipe, run: Run) -> None:
     facts = read_json(run.data / "facts.json")
     done = seconds(run)
-    candidates = [
-        read_json(run.answers / f"{name}.json") for name in (("trained", "pytorch") if recipe.compress else ("pytorch",))
-    ]
+    beside = [name for name in ("mc_dropout", "ensemble") if (run.answers / f"{name}.json").is_file()]
+    names = [*(["trained"] if recipe.compress else []), "pytorch", *beside]
+    candidates = [read_json(run.answers / f"{name}.json") for name in names]
     if "measure" in done:
         candidates += [read_json(file) for file in sorted((run.path / "measured").glob("*.json"))]
     values: dict[str, Any] = {
@@ -46,6 +46,8 @@ def _write(recipe: Recipe, run: Run) -> None:
         "validation": read_json(run.model / "scores.json")["validation"],
         "candidates": [{"name": candidate["name"], **candidate["facts"]} for candidate in candidates],
     }
+    errors = {each["name"]: calibration_error([(float(sure), bool(so)) for sure, so in each["claims"]]) for each in candidates}
+    values["calibration_error"] = {name: error for name, error in errors.items() if candidates[0]["claims"]}
     if "export" in done:
         manifests = {target: opened(run.bundles / target) for target in read_json(run.bundles / "index.json")["targets"]}
         values["choices"] = {target: manifest["choice"] for target, manifest in manifests.items() if manifest.get("choice")}
@@ -94,6 +96,9 @@ def _markdown(found: Report, plots: list[str]) -> str:
         f"Served: `{values['served']}`." if "served" in values else "Nothing was exported yet: `hfrecipes ship`.",
         "MB: weights on disk (10^6 bytes). p50 and p95: one text at a time. sentences/s: padded batches of 32.",
     ]
+    if values["calibration_error"]:
+        rows = [[name, f"{error:.4f}"] for name, error in values["calibration_error"].items()]
+        parts += ["## Confidence", markdown_table(["candidate", "expected calibration error"], rows)]
     if checks:
         parts += ["## Checks", markdown_table(["check", "verdict", "figures"], checks)]
     for target, facts in values.get("elsewhere", {}).items():
