@@ -130,4 +130,6 @@ def _after(response: httpx2.Response) -> float | None:
 
 
 def _words(error: httpx2.TransportError) -> str:
-    return "the connection was closed" if not isinstance(error, httpx2.TimeoutException) else "it took too long"
+    if isinstance(error, httpx2.TimeoutException):
+        return "it took too long"
+    return "there is no connection" if isinstance(error, httpx2.ConnectError) else "the connection was closed"

@@ -162,6 +162,10 @@ class Repository(Asking):
         """A commit and those before it, the newest first."""
         return self.ask(lambda: self.api.list_repo_commits(self.name, revision=revision))
 
+    def created(self, commit: str) -> str:
+        """When a commit was made, as ISO 8601."""
+        return iso(self.commits(commit)[0])
+
     def read(self, commit: str, file: str) -> bytes | None:
         """What a file of a commit holds, or None where there is none; kept in the cache of the Hub's client."""
 
@@ -172,6 +176,10 @@ class Repository(Asking):
                 return None
 
         return self.ask(fetched)
+
+    def fetched(self, commit: str) -> Path:
+        """A folder with the files of a commit; kept in the cache of the Hub's client."""
+        return Path(self.ask(lambda: self.api.snapshot_download(self.name, revision=commit, ignore_patterns=[".gitattributes"])))
 
     def branch(self, name: str, commit: str) -> None:
         """A new branch at a commit, where there is none of that name."""
@@ -188,3 +196,8 @@ class Repository(Asking):
                 self.once(partial(self.api.create_tag, self.name, tag=refs.next_release, revision=commit))
             except NoAnswer as error:
                 self.wait(error)
+
+
+def iso(commit: GitCommitInfo) -> str:
+    """When a commit was made, as ISO 8601."""
+    return commit.created_at.isoformat(timespec="seconds")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.hf_api import RepoFile
 
 from hfrecipes.errors import ModelError
+from hfrecipes.folder import sha256
 from hfrecipes.hub_calls import Patience
-from hfrecipes.hub_repository import MAIN, Operation, Refs, Repository, Tree
+from hfrecipes.hub_repository import MAIN, Operation, Refs, Repository, Tree, iso
 from hfrecipes.publishable import File, publishable
 from hfrecipes.releases import Release
 
@@ -120,34 +121,63 @@ def _fingerprint(files: Sequence[File]) -> str:
 
 
 class HubReleases:
-    """The releases in a repository on the Hub, by its tags; what is in production by its branch. Each call has patience anew."""
+    """The releases in a repository on the Hub, by its tags; what is in production by its branch. Each call has patience anew.
 
-    def __init__(self, repo: str, *, private: bool = True, endpoint: str | None = None, patience: Patience | None = None) -> None:
-        self.repo, self.private, self.endpoint, self.patience = repo, private, endpoint, patience or Patience()
+    A repository that is made is `private`; with `pull_request` releases are proposed, not added. `check` is called with the
+    folder of a release that is to go into production, once it verifies, and raises where it should not: a smoke prediction.
+    """
+
+    def __init__(
+        self,
+        repo: str,
+        *,
+        private: bool = True,
+        pull_request: bool = False,
+        check: Callable[[Path], None] | None = None,
+        endpoint: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.repo, self.private, self.pull_request, self.check = repo, private, pull_request, check
+        self.endpoint, self.patience = endpoint, patience or Patience()
 
     def releases(self) -> list[Release]:
-        """Every release, the oldest first."""
+        """Every release, the oldest first. Raises ModelError where there is no such repository."""
         repository = self._repository()
         with repository.talking():
             return self._listed(repository, repository.refs())
 
     def current(self) -> Release | None:
-        """The release in production, or None before the first."""
-        return next((release for release in self.releases() if release.current), None)
+        """The release in production; None before the first, and where there is no such repository."""
+        repository = self._repository()
+        with repository.talking():
+            found = self._listed(repository, repository.refs()) if repository.is_there() else []
+        return next((release for release in found if release.current), None)
+
+    def folder(self, name: str) -> Path:
+        """A folder with the files of a release, fetched where it is not there yet. Raises ModelError where there is none of that
+        name."""
+        repository = self._repository()
+        with repository.talking():
+            return repository.fetched(self._commit(repository.refs(), name))
 
     def add(self, folder: Path) -> Release:
-        """Publish a sealed folder as the next release; one with the same manifest that is there is returned instead."""
+        """Publish a sealed folder as the next release; one with the same manifest that is there is returned instead.
+
+        Of a pull request the release has the name of its revision, such as refs/pr/1: it gets a number once it is merged, and
+        added again.
+        """
         repository = self._repository()
-        manifest = folder / "manifest.json"
+        fingerprint = sha256(folder / "manifest.json") if (folder / "manifest.json").is_file() else ""
         with repository.talking():
             known = self._listed(repository, repository.refs()) if repository.is_there() else []
-        if manifest.is_file():
-            fingerprint = hashlib.sha256(manifest.read_bytes()).hexdigest()
-            for release in known:
-                if release.fingerprint == fingerprint:
-                    return release
-        name = publish(folder, self.repo, private=self.private, endpoint=self.endpoint, patience=self.patience).name
-        return self._named(name)
+        for release in known:
+            if release.fingerprint == fingerprint:
+                return release
+        how = {"private": self.private, "pull_request": self.pull_request}
+        came = publish(folder, self.repo, **how, endpoint=self.endpoint, patience=self.patience)
+        repository = self._repository()
+        with repository.talking():
+            return Release(came.name, repository.created(came.commit), fingerprint, current=False)
 
     def promote(self, name: str) -> Release:
         """Put a release in production, once its files are what its manifest says; no change where it is there.
@@ -171,7 +201,8 @@ class HubReleases:
             refs = repository.refs()
             stack = self._stack(repository, refs)
             if len(stack) < 2:
-                raise ModelError(self.repo, "has nothing to roll back to", "Promote a release by name")
+                others = ", ".join(name for name in refs.releases if [name] != stack) or "publish one first"
+                raise ModelError(self.repo, "has nothing to roll back to", f"Promote a release by name: {others}")
             self._move(repository, refs, stack[-2], f"Roll back to {stack[-2]}")
         return self._named(stack[-2])
 
@@ -183,13 +214,20 @@ class HubReleases:
 
     def _listed(self, repository: Repository, refs: Refs) -> list[Release]:
         now = self._stack(repository, refs)[-1:]
-        dates = {each.commit_id: each.created_at for each in repository.commits(MAIN)}
+        dates = {each.commit_id: iso(each) for each in repository.commits(MAIN)}
         found = []
         for name, commit in refs.releases.items():
             if (manifest := repository.read(commit, "manifest.json")) is not None:
-                date = dates.get(commit) or repository.commits(commit)[0].created_at
-                found.append(Release(name, date.isoformat(), hashlib.sha256(manifest).hexdigest(), now == [name]))
+                fingerprint = hashlib.sha256(manifest).hexdigest()
+                created = dates.get(commit) or repository.created(commit)
+                found.append(Release(name, created, fingerprint, current=now == [name]))
         return found
+
+    def _commit(self, refs: Refs, name: str) -> str:
+        if name not in refs.releases:
+            others = f"It has: {', '.join(refs.releases)}" if refs.releases else "Publish one first"
+            raise ModelError(self.repo, f"has no release '{name}'", others)
+        return refs.releases[name]
 
     def _stack(self, repository: Repository, refs: Refs) -> list[str]:
         """The releases that were in production and are to be gone back to, the last of them in production now."""
@@ -205,12 +243,11 @@ class HubReleases:
         return stack
 
     def _move(self, repository: Repository, refs: Refs, name: str, title: str) -> None:
-        if name not in refs.releases:
-            others = f"It has: {', '.join(refs.releases)}" if refs.releases else "Publish one first"
-            raise ModelError(self.repo, f"has no release '{name}'", others)
-        commit = refs.releases[name]
+        commit = self._commit(refs, name)
         tree = repository.tree(commit)
         _verify(repository, name, commit, tree)
+        if self.check is not None:
+            self.check(repository.fetched(commit))
         before = refs.branches.get(PRODUCTION)
         if before is None:
             repository.branch(PRODUCTION, commit)

@@ -26,15 +26,13 @@ TLS = httpx2.create_ssl_context()
 CARD = "---\nlicense: mit\n---\n# Intents\n"
 
 
-def release(folder: Path, said: str = "one", **files: str) -> Path:
-    """A sealed folder as one is published: a card, a config, weights, a graph in a folder; and files more."""
-    (folder / "onnx").mkdir(parents=True)
+def release(folder: Path, said: str = "one") -> Path:
+    """A sealed folder as one is published: a card, a config, weights, and a graph in a folder."""
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(CARD + said)
     (folder / "config.json").write_text("{}\n")
     (folder / "model.safetensors").write_bytes(b"\0weights" * 500 + said.encode())
     (folder / "onnx/model.onnx").write_bytes(b"\0graph" * 500)
-    for name, text in files.items():
-        (folder / name).write_text(text)
     seal(folder, {"said": said})
     return folder
 
