@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hfrecipes import Predictor, verbs
+from hfrecipes import Predictor, bootstrap, verbs
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.config import build
 from hfrecipes.errors import CheckFailed, ModelError, UserError
@@ -59,7 +59,9 @@ def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
         "card": {"license": "apache-2.0", "limits": LIMITS},
         "publish": {"registry": str(root / "registry")},
     }
-    verbs.run(build(Recipe, asked), root / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", 50)
+        verbs.run(build(Recipe, asked), root / "run")
     return root / "run"
 
 
@@ -67,8 +69,9 @@ Defect = Callable[[Path], None]
 
 
 @pytest.fixture
-def ship_again(shown: Path, tmp_path: Path) -> Callable[..., None]:
+def ship_again(shown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Ships a copy of the run with a defect in it, and one check alone, or with other options."""
+    monkeypatch.setattr(bootstrap, "DRAWS", 50)
 
     def ship(plant: Defect, check: str, options: dict[str, Any] | None = None, **waive: str) -> None:
         run = Path(shutil.copytree(shown, tmp_path / "run"))

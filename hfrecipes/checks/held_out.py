@@ -66,6 +66,5 @@ class HeldOut(Check):
             passed,
             f"of {found['rows']} test texts {found['exact']} stand among the texts of training (at most {self.max_exact}) and "
             f"{share:.1%} are nearly there (at most {self.max_near:.0%}); measured on for {found['reads']} "
-            f"checkpoints (at "
-            f"most {self.max_reads})",
+            f"checkpoints (at most {self.max_reads})",
         )
