@@ -7,6 +7,7 @@ and streaming are those of `GenerationMixin`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +20,17 @@ import torch
 from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel, TextIteratorStreamer
 from transformers.exporters import ExportedModel
 
+from hfrecipes.inference.admission import Admission, Greedy, fits
 from hfrecipes.inference.engines import session_options
+from hfrecipes.inference.planning import plan
 
 ENCODER = "encoder"
 """The folder of the encoder's graph beside the decoder's."""
+PLAIN = {
+    *("bos_token_id", "decoder_start_token_id", "eos_token_id", "max_new_tokens", "min_new_tokens", "pad_token_id"),
+    *("transformers_version", "use_cache"),
+}
+"""The options of `generate` with which it is greedy and nothing else."""
 
 
 class OnnxEncoder(torch.nn.Module):
@@ -81,6 +89,7 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         past_key_values: Any = None,
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: Any = None,
+        decoder_attention_mask: torch.Tensor | None = None,
         **_: Any,
     ) -> Any:
         """One step of `generate` (which reads this signature): the whole prompt without a cache, one token with it.
@@ -96,11 +105,31 @@ class OnnxGenerator(PreTrainedModel, GenerationMixin):
         given = {"input_ids": input_ids, "decoder_input_ids": decoder_input_ids, "encoder_outputs": encoder_outputs}
         if input_ids is not None:
             given["position_ids"] = (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+        if decoder_input_ids is not None:
+            rows, length = decoder_input_ids.shape
+            whole = decoder_attention_mask is None
+            given["decoder_attention_mask"] = (
+                torch.ones(rows, past + length, dtype=torch.long) if whole else decoder_attention_mask
+            )
         if past:
             given |= {"cache": held, "past_key_values": held}
         runner = self.graphs.runners["decode" if past else "prefill"]
         given["attention_mask"] = attention_mask
         return runner(**{name: entry for name, entry in given.items() if name in runner.metadata.kwargs})
+
+
+def greedy(model: OnnxGenerator, options: Mapping[str, Any]) -> Greedy | None:
+    """How `generate` would write under `options` where it is greedy and nothing else."""
+    asked = copy.deepcopy(model.generation_config)
+    unknown = asked.update(**options)
+    changed = {name for name, entry in asked.to_diff_dict().items() if entry not in (None, False) and not name.startswith("_")}
+    if unknown or not changed <= PLAIN or asked.max_new_tokens is None:
+        return None
+    given = asked.eos_token_id
+    ends = () if given is None else (given,) if isinstance(given, int) else tuple(given)
+    filler = asked.pad_token_id if asked.pad_token_id is not None else (ends or (0,))[0]
+    start = asked.decoder_start_token_id if asked.decoder_start_token_id is not None else asked.bos_token_id
+    return Greedy(asked.max_new_tokens, asked.min_new_tokens or 0, ends, filler, start or 0)
 
 
 def read_pair(model: OnnxGenerator, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -114,17 +143,51 @@ def read_pair(model: OnnxGenerator, batch: Mapping[str, np.ndarray]) -> dict[str
 @dataclass(frozen=True)
 class Writer:
     """The engine of tasks that write: calls `generate` of a model with `options` (`max_new_tokens`, `num_beams`, `do_sample`,
-    `stop_strings`, …). `folder` holds the tokenizer, which stop strings and streams need."""
+    `stop_strings`, …), or `admission`, which writes the same in less time. `folder` holds the tokenizer, which stop strings and
+    streams need. `equal`: `generate` gets only prompts of one length together."""
 
     model: Any
     folder: Path
     options: Mapping[str, Any]
+    admission: Admission | None = None
+    equal: bool = False
+
+    @classmethod
+    def over(cls, model: OnnxGenerator, folder: Path, options: Mapping[str, Any], admits: bool) -> Writer:
+        """Over the graphs of a bundle, with admission where they can and the options ask for nothing that it cannot do, and where
+        it `admits` rows to a batch that others have begun.
+
+        A decoder's rows are of equal length in `generate`: ONNX Runtime 1.32 takes the positions of the first row for all when it
+        reads prompts with rotary embeddings, so that padded rows of a llama would go on wrong.
+        """
+        how, sessions = greedy(model, options), {name: runner.session for name, runner in model.graphs.runners.items()}
+        pair = model.encoder is not None
+        if how is None or not admits or not fits(sessions["prefill"], sessions["decode"], pair):
+            return cls(model, folder, options, equal=not pair)
+        encoder = model.encoder.exported.runners["model"].session if model.encoder is not None else None
+        return cls(model, folder, options, Admission(sessions["prefill"], sessions["decode"], encoder, how), equal=not pair)
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """`sequences`: the new tokens of each row, shape (rows, longest), without the prompt."""
-        sequences = self._generate(batch)
-        skipped = 1 if self.model.config.is_encoder_decoder else batch["input_ids"].shape[1]
-        return {"sequences": sequences[:, skipped:].cpu().numpy()}
+        read = batch["attention_mask"] == 1
+        if self.admission is not None and read.any(axis=1).all():
+            prompts = [ids[there] for ids, there in zip(batch["input_ids"], read, strict=True)]
+            return {"sequences": self.admission(prompts)}
+        planned = plan(read.sum(axis=1).tolist(), equal=self.equal)
+        parts = [self._written(batch, read, rows) for rows in planned]
+        filler, width = int(self.model.generation_config.pad_token_id or 0), max(part.shape[1] for part in parts)
+        found = np.full((len(read), width), filler, np.int64)
+        for rows, part in zip(planned, parts, strict=True):
+            found[rows, : part.shape[1]] = part
+        return {"sequences": found}
+
+    def _written(self, batch: Mapping[str, np.ndarray], read: np.ndarray, rows: list[int]) -> np.ndarray:
+        """What `generate` writes for some rows, without the prompts; `read` says where they are no padding."""
+        columns = np.flatnonzero(read[rows].sum(axis=0)).tolist() or [-1]
+        sequences = self._generate({name: batch[name][rows][:, columns] for name in ("input_ids", "attention_mask")})
+        skipped = 1 if self.model.config.is_encoder_decoder else len(columns)
+        new: np.ndarray = sequences[:, skipped:].cpu().numpy()
+        return new
 
     def stream(self, batch: Mapping[str, np.ndarray]) -> Iterator[str]:
         """The text that is written for one prompt, piece by piece. An error while writing is raised here."""

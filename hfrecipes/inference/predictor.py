@@ -25,7 +25,7 @@ from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
 from hfrecipes.inference.likelihood import likelihood
-from hfrecipes.inference.planning import plan, shown
+from hfrecipes.inference.planning import MANY_SLOTS, TOKEN_BUDGET, plan, shown
 from hfrecipes.tasks import Features, Row, Task, Window, by_row
 from hfrecipes.tokens import Tokens
 from hfrecipes.uncertainty import UNFITTED, Covered, Uncertainty
@@ -53,6 +53,7 @@ class Predictor:
     engine: Engine
     scorer: Engine
     batch_dependent: bool = False
+    slots: int = TOKEN_BUDGET
     cache: Cache | None = None
     spread: Callable[[Engine, Iterable[Any]], Iterable[Any]] = map
     source: Path | None = None
@@ -142,21 +143,21 @@ class Predictor:
     ) -> Predictor:
         """One graph of the bundle in `folder`, as its manifest describes it."""
         task, config, tokens = open_reader(folder)
-        file = folder / graph["file"]
         if devices is not None:
             from hfrecipes.inference.devices import Sessions, devices_of
 
             places = devices_of(devices, providers)
             threads = 1 if threads is None else threads
-            pairs = [cls._engines(file, task, folder, [place.provider], threads, place.options, generation) for place in places]
+            pairs = [cls._engines(graph, task, folder, [place.provider], threads, place.options, generation) for place in places]
             sessions = Sessions([engine for engine, _ in pairs], places)
             return cls(task, config, tokens, sessions, pairs[0][1], graph["batch_dependent"], spread=sessions.spread)
-        engine, scorer = cls._engines(file, task, folder, providers, threads, {}, generation)
-        return cls(task, config, tokens, engine, scorer, graph["batch_dependent"])
+        engine, scorer = cls._engines(graph, task, folder, providers, threads, {}, generation)
+        slots = MANY_SLOTS if task.generates else TOKEN_BUDGET
+        return cls(task, config, tokens, engine, scorer, graph["batch_dependent"], slots=slots)
 
     @staticmethod
     def _engines(
-        file: Path,
+        graph: Mapping[str, Any],
         task: Task,
         folder: Path,
         providers: Sequence[str],
@@ -165,6 +166,7 @@ class Predictor:
         generation: Mapping[str, Any],
     ) -> tuple[Engine, Engine]:
         """What answers, and what says how likely rows are."""
+        file = folder / graph["file"]
         if not task.generates:
             engine = onnx_engine(file, providers, threads, options)
             return engine, engine
@@ -173,7 +175,7 @@ class Predictor:
         model = OnnxGenerator.open(file, providers, threads, options)
         pair = model.encoder is not None
         scorer = partial(read_pair, model) if pair else onnx_engine(file / "prefill.onnx", providers, threads, options)
-        return Writer(model, folder, {**task.writing(), **generation}), scorer
+        return Writer.over(model, folder, {**task.writing(), **generation}, not graph["batch_dependent"]), scorer
 
     @classmethod
     def around(cls, model: Any, folder: Path, generation: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
@@ -256,7 +258,8 @@ class Predictor:
         """Answers for rows, in planned batches: texts of like length together; of equal length where the graph's answers
         depend on the batch."""
         features = self.task.encode(rows, self.tokens, self.config)
-        return self._answers(rows, features, plan([len(f["input_ids"]) for f in features], equal=self.batch_dependent))
+        lengths = [len(f["input_ids"]) for f in features]
+        return self._answers(rows, features, plan(lengths, self.slots, equal=self.batch_dependent))
 
     def together(self, rows: Sequence[Row]) -> list[Any]:
         """Answers for rows as exactly one batch."""

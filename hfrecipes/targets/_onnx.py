@@ -64,7 +64,10 @@ def export_generator(
             return {".": OnnxExporter().export_for_generation(model, prompt, options)}
         # Two tokens to start with: traced with one, the length of the cache would be taken for a constant.
         start = torch.full((len(prompt["input_ids"]), 2), model.config.decoder_start_token_id)
-        decoder = OnnxExporter().export_for_generation(model, {**prompt, "decoder_input_ids": start}, options)
+        mask = torch.ones_like(start)
+        mask[0, 0] = 0  # rows that begin at different times are padded at the start
+        written = {"decoder_input_ids": start, "decoder_attention_mask": mask}
+        decoder = OnnxExporter().export_for_generation(model, {**prompt, **written}, options)
         return {".": decoder, "encoder": OnnxExporter().export(model.get_encoder(), prompt, options)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hfrecipes import Cache, Predictor
 from hfrecipes.checkpoint import copy_reader, load_trained, save_trained
 from hfrecipes.errors import UserError
 from hfrecipes.folder import seal
+from hfrecipes.inference import admission
+from hfrecipes.inference.generation import Writer
 from hfrecipes.models import Model, load_config, load_model, save_tokenizer
 from hfrecipes.recipes.gpt import GptRecipe
 from hfrecipes.recipes.t5 import T5Recipe
@@ -22,11 +25,14 @@ from hfrecipes.tasks import Task
 from hfrecipes.tokenizers.bpe import Bpe
 from tests.conftest import WORDS, sentiment
 
+LLAMA = {"hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+"""A llama whose heads ONNX Runtime has an operator of its own for."""
 
-@pytest.fixture(scope="module", params=["gpt", "t5"])
+
+@pytest.fixture(scope="module", params=["gpt", "t5", pytest.param("llama", marks=pytest.mark.slow)])
 def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint that writes, as it was drawn, and its bundle."""
-    family = {"gpt": GptRecipe, "t5": T5Recipe}[request.param].family
+    family = {"gpt": GptRecipe, "t5": T5Recipe, "llama": GptRecipe}[request.param].family
     bpe = Bpe(vocab_size=400)
     made = bpe.wrap(bpe.train([row["text"] for row in sentiment(64)], family.architecture), family.architecture, 64)
     ids = {
@@ -40,6 +46,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "t5": Model(
             new="t5", config={"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "initializer_factor": 5.0}
         ),
+        "llama": Model(new="llama", config={**LLAMA, "max_position_embeddings": 64, "initializer_range": 0.5}),
     }[request.param]
     task: Task = Task.choose({"summarization": {"max_length": 48, "max_target_length": 8, "generation": {"do_sample": False}}})
     checkpoint, bundle = tmp_path_factory.mktemp("checkpoint"), tmp_path_factory.mktemp("bundle")
@@ -71,6 +78,55 @@ def test_fifty_prompts_are_answered_token_for_token(folders: tuple[Path, Path], 
     assert len(together) == 50
     assert together == theirs(asked)
     assert [ours(text) for text in asked[:12]] == together[:12]
+
+
+@pytest.mark.parametrize(("rows", "part"), [(1, 1), (3, 3), (5, 2), (16, 4)])
+def test_rows_that_join_a_batch_are_written_as_alone(
+    folders: tuple[Path, Path], rows: int, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "ROWS", rows)
+    monkeypatch.setattr(admission, "PART", part)
+    asked = [*prompts(24), *(" ".join(["the film was good and the end was bad"] * 3 + [text]) for text in prompts(9))]
+    ends = _frequent(folders[0], asked)
+    ours, theirs = (Predictor.open(*place, eos_token_id=ends) for place in ((folders[1], "fp32"), (folders[0],)))
+    assert isinstance(ours.engine, Writer) and ours.engine.admission is not None
+    exact = [_tokens(theirs, [text])[0] for text in asked]
+    assert len({len(tokens) for tokens in exact}) > 2
+    assert _tokens(ours, asked) == exact
+
+
+def _frequent(checkpoint: Path, asked: list[str]) -> list[int]:
+    """Two tokens that end rows early and late: the most frequent ones that the model writes."""
+    written = Counter(token for tokens in _tokens(Predictor.open(checkpoint), asked) for token in set(tokens))
+    return [token for token, _ in written.most_common(2)]
+
+
+def _tokens(predictor: Predictor, asked: list[str]) -> list[list[int]]:
+    """The new tokens of each row up to its end."""
+    features = predictor.task.encode([predictor.task.row(text) for text in asked], predictor.tokens, predictor.config)
+    writer: Any = predictor.engine
+    ends = predictor.engine.options.get("eos_token_id") or [writer.model.generation_config.eos_token_id]
+    found = []
+    for line in writer(predictor.task.collate(features, predictor.tokens))["sequences"].tolist():
+        length = next((i + 1 for i, token in enumerate(line) if token in ends), len(line))
+        found.append(line[:length])
+    return found
+
+
+@pytest.mark.parametrize("options", [{"min_new_tokens": 5}, {"max_new_tokens": 1}, {"min_new_tokens": 8, "max_new_tokens": 8}])
+def test_lengths_that_are_asked_for_are_kept(folders: tuple[Path, Path], options: dict[str, int]) -> None:
+    asked = prompts(12)
+    ours, theirs = (Predictor.open(*place, **options) for place in ((folders[1], "fp32"), (folders[0],)))
+    assert ours(asked) == theirs(asked)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"num_beams": 2}, {"do_sample": True}, {"repetition_penalty": 1.2}, {"no_repeat_ngram_size": 2}, {"max_time": 9.0}],
+)
+def test_what_is_not_plainly_greedy_is_left_to_generate(folders: tuple[Path, Path], options: dict[str, Any]) -> None:
+    writer = Predictor.open(folders[1], "fp32", **options).engine
+    assert isinstance(writer, Writer) and writer.admission is None
 
 
 def test_several_sessions_write_and_stream_as_one(folders: tuple[Path, Path]) -> None:
