@@ -52,9 +52,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed. False where none was judged."""
+        """Whether every check passed or was waived. False where none was judged."""
         checks = self.values.get("checks", [])
-        return bool(checks) and all(verdict["passed"] for verdict in checks)
+        return bool(checks) and all(verdict["passed"] or verdict["waived"] for verdict in checks)
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """The table of candidates as texts, with the figures that count: its header and its rows."""
@@ -101,6 +101,13 @@ def compression(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         counts = [f"{step['parameters']:,}", f"{step['in_blocks']:,}", f"{share:.1%}"]
         rows.append([step["name"], *counts, *(f"{step[key]:.1f}" for key in ("mb", "zipped_mb", "ms"))])
     return header, rows
+
+
+def verdict_in_words(verdict: Mapping[str, Any]) -> str:
+    """`passed`, `failed`, or why it was waived."""
+    if verdict["passed"]:
+        return "passed"
+    return f"waived: {verdict['waived']}" if verdict["waived"] else "**failed**"
 
 
 def choices(table: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], list[list[str]]]:

@@ -36,7 +36,8 @@ def print_report(found: Report) -> None:
     console = _console()
     console.print(table)
     for verdict in found.values.get("checks", []):
-        console.print(f"{'passed' if verdict['passed'] else 'FAILED'}  {verdict['check']}: {verdict['reason']}", highlight=False)
+        said = "passed" if verdict["passed"] else "waived" if verdict["waived"] else "FAILED"
+        console.print(f"{said}  {verdict['check']}: {verdict['reason']}", highlight=False)
     console.print(f"{found.path.with_name('report.md')}", highlight=False)
 
 

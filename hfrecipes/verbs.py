@@ -61,7 +61,7 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     if recipe.validate is not None:
         cross_validate(recipe, run)
     report(recipe, run)
-    card(recipe, run, {})
+    card(recipe, run)
     return run
 
 
@@ -84,8 +84,8 @@ def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({})) -> Report:
     export(recipe, run)
     measure(recipe, run)
     check(recipe, run)
-    report(recipe, run)
-    card(recipe, run, waived)
+    report(recipe, run, waived)
+    card(recipe, run)
     refuse(run, waived)
     distributed.on_main(lambda: bind(recipe, run, waived))
     if recipe.publish is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import distributed
 from hfrecipes.card import FILE, compose, merge
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.folder import Run, read_json, write_json, write_text
-from hfrecipes.report import Report, markdown_table
+from hfrecipes.report import Report, markdown_table, verdict_in_words
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -39,14 +38,14 @@ predictor({example})
 """
 
 
-def card(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
+def card(recipe: Recipe, run: Run) -> None:
     """Write `README.md` of the run, or merge the one that is there."""
-    distributed.on_main(lambda: _write(recipe, run, waived))
+    distributed.on_main(lambda: _write(recipe, run))
 
 
-def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
+def _write(recipe: Recipe, run: Run) -> None:
     found = Report.load(run.path)
-    front, parts = _front(recipe, found), _parts(recipe, run, found, waived)
+    front, parts = _front(recipe, found), _parts(recipe, run, found)
     file, noted = run.path / FILE, run.path / FRONT
     if file.is_file():
         before = read_json(noted) if noted.is_file() else {}
@@ -88,7 +87,7 @@ def _on_hub(path: str) -> bool:
     return path.count("/") == 1 and not path.startswith((".", "/", "~", "runs/", "models/", "package:"))
 
 
-def _parts(recipe: Recipe, run: Run, found: Report, waived: Mapping[str, str]) -> dict[str, str]:
+def _parts(recipe: Recipe, run: Run, found: Report) -> dict[str, str]:
     """The generated parts of the card by their names, in their order."""
     values = found.values
     rows, cpu = values["data"]["rows"], values["hardware"]
@@ -114,7 +113,7 @@ def _parts(recipe: Recipe, run: Run, found: Report, waived: Mapping[str, str]) -
         told = ", ".join(f"{name} {mean:.4f} ± {folds['sd'][name]:.4f}" for name, mean in folds["mean"].items())
         parts["training"] += f"\n\nOver {len(folds['folds'])} folds of the training rows: {told}."
     if values.get("checks"):
-        parts["checklist"] = "## Release checklist\n\n" + _checklist(values["checks"], waived)
+        parts["checklist"] = "## Release checklist\n\n" + _checklist(values["checks"])
         parts["failures"] = "## Known failures\n\n" + _failures(run)
     return parts
 
@@ -133,14 +132,9 @@ def _auto(recipe: Recipe) -> str:
     return str(auto_class(recipe.task.heads[recipe.family.architecture]).__name__)
 
 
-def _checklist(verdicts: list[dict[str, Any]], waived: Mapping[str, str]) -> str:
-    def said(verdict: Mapping[str, Any]) -> str:
-        if verdict["passed"]:
-            return "passed"
-        return f"waived: {waived[verdict['check']]}" if verdict["check"] in waived else "**failed**"
-
+def _checklist(verdicts: list[dict[str, Any]]) -> str:
     shown = {verdict["check"] for verdict in verdicts}
-    rows = [[verdict["check"], said(verdict), verdict["reason"].replace("|", "\\|")] for verdict in verdicts]
+    rows = [[verdict["check"], verdict_in_words(verdict), verdict["reason"].replace("|", "\\|")] for verdict in verdicts]
     rows += [[name, "not shown", ""] for name in CHECKLIST if name not in shown]
     return markdown_table(["item", "verdict", "figures"], rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfrecipes.card import FILE, LIMITS, section
 from hfrecipes.checks import Case, Trial, Verdict
@@ -28,6 +28,7 @@ def check(recipe: Recipe, run: Run) -> None:
     """The evidence of each check of the recipe, to `evidence/`, and its verdict, to `checks.json`."""
     found = trial(recipe, run)
     measured = found.served in found.candidates
+    evidence: dict[str, Any] = {}
     with staged(run.path / "evidence") as folder:
         (folder / "texts").mkdir()
         for part in recipe.checks if measured else ():
@@ -37,9 +38,10 @@ def check(recipe: Recipe, run: Run) -> None:
                 name = f"{part.name.rpartition('/')[2].removesuffix('.py')}.json"
                 write_json(folder / name, {key: entry for key, entry in gathered.items() if key not in part.texts})
                 write_json(folder / "texts" / name, {key: entry for key, entry in gathered.items() if key in part.texts})
-                found.evidence[part.name] = gathered  # type: ignore[index]
+            evidence[part.name] = gathered
     if measured:
-        verdicts = [part.judge(found) for part in recipe.checks]
+        shown = dataclasses.replace(found, evidence=evidence)
+        verdicts = [part.judge(shown) for part in recipe.checks]
     else:
         verdicts = [Verdict("measured", False, "no bundle runs on this machine, so none was measured. Add cpu to `export`")]
     write_json(run.path / "checks.json", [dataclasses.asdict(verdict) for verdict in verdicts])
@@ -65,7 +67,7 @@ def trial(recipe: Recipe, run: Run) -> Trial:
     first = read_json(run.bundles / "index.json")["default"]
     metric = recipe.metrics(read_json(run.model / "config.json"))[0]
     served = f"{first}/{opened(run.bundles / first)['default']}"
-    return Trial(found, served, metric.figure, metric.lower_is_better, {})
+    return Trial(found, served, metric.figure, metric.lower_is_better)
 
 
 def waivers(recipe: Recipe, given: Mapping[str, str]) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import distributed
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
 from hfrecipes.hardware import hardware
 from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss, draw_reliability
-from hfrecipes.report import Report, choices, compression, markdown_table, sentences
+from hfrecipes.report import Report, choices, compression, markdown_table, sentences, verdict_in_words
 from hfrecipes.stages import seconds
 from hfrecipes.uncertainty import calibration_error, reliability
 
@@ -21,12 +23,12 @@ CHOSEN = (
 )
 
 
-def report(recipe: Recipe, run: Run) -> None:
-    """Gather the figures of all finished stages."""
-    distributed.on_main(lambda: _write(recipe, run))
+def report(recipe: Recipe, run: Run, waived: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Gather the figures of all finished stages; `waived` are the reasons for which checks may fail."""
+    distributed.on_main(lambda: _write(recipe, run, waived))
 
 
-def _write(recipe: Recipe, run: Run) -> None:
+def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
     facts = read_json(run.data / "facts.json")
     done = seconds(run)
     beside = [name for name in ("mc_dropout", "ensemble") if (run.answers / f"{name}.json").is_file()]
@@ -63,7 +65,8 @@ def _write(recipe: Recipe, run: Run) -> None:
     if "check" in done:
         from hfrecipes.stages.check import trial
 
-        values |= {"served": trial(recipe, run).served, "checks": read_json(run.path / "checks.json")}
+        verdicts = [{**verdict, "waived": waived.get(verdict["check"])} for verdict in read_json(run.path / "checks.json")]
+        values |= {"served": trial(recipe, run).served, "checks": verdicts}
     write_json(run.report_file, values)
     plots = [draw_loss(read_json(run.model / "history.json"), run.path / "loss.png")]
     named = {candidate["name"]: candidate for candidate in candidates}
@@ -85,7 +88,7 @@ def _references(recipe: Recipe, run: Run) -> list[Any]:
 def _markdown(found: Report, plots: list[str]) -> str:
     values = found.values
     cpu = values["hardware"]
-    checks = [[v["check"], "passed" if v["passed"] else "**failed**", v["reason"]] for v in values.get("checks", [])]
+    checks = [[v["check"], verdict_in_words(v), v["reason"]] for v in values.get("checks", [])]
     parts = [
         f"# {values['recipe']['recipe']}: {values['recipe']['task'] if isinstance(values['recipe']['task'], str) else next(iter(values['recipe']['task']))}",  # noqa: E501
         f"Trained on {values['data']['rows']['train']} rows, chosen on {values['data']['rows']['validation']}, measured on "
