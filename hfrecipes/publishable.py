@@ -14,11 +14,11 @@ from hfrecipes.errors import ModelError
 from hfrecipes.folder import verified
 
 TEXT = ("*.md", "*.json", "*.txt", "*.yaml", "*.jinja", ".gitattributes")
-BINARY = ("*.safetensors", "*.onnx", "*.onnx_data", "*.model", "*.png")
+BINARY = ("*.safetensors", "*.onnx", "*.onnx_data", "*.onnx.data", "*.model", "*.png")
 TRAINING = ("training_args.*", "trainer_state.*", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*")
 """What the Trainer leaves in a checkpoint; refused whatever its type is."""
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt")
-"""Files in which `/root` can be a token; a path below it is refused there, too."""
+"""Files in which `/root` can be a token of the model; a path below it is refused there, too."""
 PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
 ACCESS_TOKEN = re.compile(rb"hf_[A-Za-z0-9]{20,}")
 HOMES = re.compile(rb"(?<![\w.])/(?:home|Users|root)/[\w.-]+|\b[A-Za-z]:\\{1,2}Users\\{1,2}[\w.-]+")
@@ -77,7 +77,7 @@ def _searched(folder: Path, name: str, facts: dict[str, object] | None, hidden: 
         _refuse_text(folder, path, content, hidden)
         return File(name, path, size, sha256, content)
     assert facts is not None
-    _refuse_binary(path, hidden)
+    _refuse_binary(folder, path, hidden)
     return File(name, path, int(str(facts["size"])), str(facts["sha256"]), None)
 
 
@@ -88,18 +88,11 @@ def _refuse_text(folder: Path, path: Path, content: bytes, hidden: re.Pattern[by
         raise ModelError(str(path), "is not text in UTF-8", "Seal the folder without it") from None
     if found := hidden.search(content):
         raise ModelError(f"{path}:{_line(content, found)}", "holds an access token", "Take it out, and seal the folder again")
-    places = b"|".join(re.escape(place.encode()) for place in _places(folder, path.name))
-    for pattern in (HOMES, re.compile(rb"(?<![\w.])(?:" + places + rb")(?![\w-])")):
-        if found := pattern.search(content):
-            said = found[0].decode()
-            raise ModelError(
-                f"{path}:{_line(content, found)}",
-                f"holds a path of this machine ({said})",
-                "Take it out, and seal the folder again",
-            )
+    if found := _path(folder, path, content):
+        raise ModelError(f"{path}:{_line(content, found)}", _said(found), "Take it out, and seal the folder again")
 
 
-def _refuse_binary(path: Path, hidden: re.Pattern[bytes]) -> None:
+def _refuse_binary(folder: Path, path: Path, hidden: re.Pattern[bytes]) -> None:
     if path.stat().st_size == 0:
         return
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -107,15 +100,28 @@ def _refuse_binary(path: Path, hidden: re.Pattern[bytes]) -> None:
             raise ModelError(str(path), "is a pickle, and may not be published", "Seal the folder without it")
         if hidden.search(content):
             raise ModelError(str(path), "holds an access token", "Take it out, and seal the folder again")
+        if path.suffix == ".onnx" and (found := _path(folder, path, content)):
+            raise ModelError(str(path), _said(found), "Export it again, without the places in the code that it was traced from")
 
 
-def _places(folder: Path, name: str) -> Iterator[str]:
-    """Paths of this machine: the folder and the one it is in, which is the run's, where one works, and the user's home."""
-    whole = folder.resolve()
-    for place in (whole, whole.parent, Path.cwd(), Path.home()):
-        deep = len(place.parts) > 2
-        if deep or (place == Path.home() and len(place.parts) > 1 and name not in VOCABULARIES):
-            yield str(place)
+def _path(folder: Path, path: Path, content: bytes | mmap.mmap) -> re.Match[bytes] | None:
+    """The first path of this machine, or of a user, in a file."""
+    bare = path.name not in VOCABULARIES and path.suffix != ".onnx"
+    places = b"|".join(re.escape(place.encode()) for place in _places(folder, bare))
+    return HOMES.search(content) or re.search(rb"(?<![\w.])(?:" + places + rb")(?![\w-])", content)
+
+
+def _said(found: re.Match[bytes]) -> str:
+    return f"holds a path of this machine ({found[0].decode()})"
+
+
+def _places(folder: Path, bare: bool) -> Iterator[str]:
+    """Paths of this machine: the folder, the one it is in (the run's), where one works, and the user's home; where `bare` also a
+    home such as /root."""
+    whole, home = folder.resolve(), Path.home()
+    yield from (str(place) for place in (whole, whole.parent, Path.cwd(), home) if len(place.parts) > 2)
+    if bare and len(home.parts) == 2:
+        yield str(home)
 
 
 def _line(content: bytes, found: re.Match[bytes]) -> int:

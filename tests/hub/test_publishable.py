@@ -128,6 +128,11 @@ def test_paths_of_this_machine_are_refused_in_every_text(
     assert refused(folder).startswith(f"{folder / name}:1: holds a path of this machine (")
 
 
+def test_a_graph_that_says_where_its_code_was_is_refused(write: Write) -> None:
+    folder = write("a/model.onnx", b'\0\x08stack_trace\x12File "/home/ann/venv/lib/modeling_bert.py"\0')
+    assert refused(folder).startswith(f"{folder}/a/model.onnx: holds a path of this machine (/home/ann). Export it again")
+
+
 def test_a_bare_home_is_refused_but_not_as_a_token_of_a_vocabulary(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/root")
     assert publishable(write("vocab.json", '{"/root": 1}'), WRITE)
