@@ -171,7 +171,7 @@ def serve(cas: Path) -> tuple[Server, Hub]:
     port = server.server_address[1]
     hub = Hub(State(cas, dict(ACCOUNTS)), f"http://127.0.0.1:{port}", f"http://localhost:{port}")
     handler.hub = hub  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
     return server, hub
 
 

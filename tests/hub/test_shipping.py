@@ -1,0 +1,68 @@
+"""From a run to the Hub and back: what was shipped is published, goes into production, and answers from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from hfrecipes import Predictor
+from tests.hub.server import WRITE, Hub
+
+PROGRAM = """
+import dataclasses, json, sys
+from pathlib import Path
+from transformers import AutoModelForSequenceClassification
+from hfrecipes import Predictor, Recipe
+from hfrecipes.destination import Publish
+from hfrecipes.folder import Run
+from hfrecipes.hub import local_folder
+from hfrecipes.stages.publish import publish
+from hfrecipes.verification import verify
+
+run = Run(Path(sys.argv[1]))
+place = Publish(repo="me/films")
+before = place.production()
+release = publish(dataclasses.replace(Recipe.load(run.recipe_file), publish=place), run)
+again = publish(dataclasses.replace(Recipe.load(run.recipe_file), publish=place), run)
+promoted = place.releases().promote(release.name)
+texts = ["the film was good", "the film was awful plot"]
+print(json.dumps({
+    "before": before,
+    "names": [release.name, again.name, promoted.name, place.production()[0]],
+    "complete": verify(local_folder("me/films@production"))["complete"],
+    "bundle": [str(answer) for answer in Predictor.open("me/films@v1")(texts)],
+    "head": [str(answer) for answer in Predictor.open("me/films")(texts)],
+    "labels": AutoModelForSequenceClassification.from_pretrained("me/films").config.label2id,
+}))
+"""
+
+
+def test_a_shipped_run_goes_to_the_hub_and_answers_from_there(hub: Hub, shown: Path, tmp_path: Path) -> None:
+    given = {
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": WRITE,
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(shown)], capture_output=True, text=True, env={**os.environ, **given}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    here = [str(answer) for answer in Predictor.open(shown)(["the film was good", "the film was awful plot"])]
+    assert found == {
+        "before": [None, None],
+        "names": ["v1", "v1", "v1", "v1"],
+        "complete": True,
+        "bundle": here,
+        "head": here,
+        "labels": {"negative": 0, "positive": 1},
+    }
+    assert len(hub.calls("commit")) == 2, "one of the release, and none a second time; creating a branch is none"
+    sent = b"".join(request.body for request in hub.requests)
+    assert str(shown.parent).encode() not in sent and WRITE.encode() not in sent
+    assert WRITE not in done.stdout + done.stderr
