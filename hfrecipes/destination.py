@@ -47,14 +47,15 @@ class Publish(Checked):
 
     def releases(self) -> Releases:
         """The releases there."""
+        from hfrecipes.inference.smoke import answer
+
         if self.registry is not None:
-            from hfrecipes.inference.smoke import answer
             from hfrecipes.registry import Registry
 
             return Registry(Path(self.registry).expanduser(), answer)
         from hfrecipes.publishing import HubReleases
 
-        return HubReleases(str(self.repo), private=self.private, pull_request=self.pull_request)
+        return HubReleases(str(self.repo), private=self.private, pull_request=self.pull_request, check=answer)
 
     def production(self) -> tuple[str | None, Path | None]:
         """The name and the folder of the release in production; nothing before the first."""

@@ -9,25 +9,26 @@ from hfrecipes.errors import ModelError
 from hfrecipes.pointer import in_production
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
-WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.txt", "*.model"]
+WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.onnx.data", "*.txt", "*.model", "*.md", "*.png"]
 """What answers can need; the pickled weights that a repository may also have are never fetched."""
 
 
-def local_folder(path: str | Path, revision: str | None = None) -> Path:
-    """The folder at `path`, or the repository `owner/name` of the Hub in the local cache, fetched where it is not there yet; of a
-    registry the folder of the release in production.
+def local_folder(path: str | Path) -> Path:
+    """The folder at `path`, or the repository `owner/name` of the Hub in the local cache, fetched where it is not there yet: its
+    head, or a branch, tag or commit as `owner/name@production`. Of a registry the folder of the release in production.
 
     Raises ModelError where there is neither.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
         return in_production(folder)
-    if not NAME.fullmatch(str(path)):
+    name, _, revision = str(path).partition("@")
+    if not NAME.fullmatch(name):
         raise ModelError(str(path), "there is no such folder", "Give a run, a bundle, a checkpoint, or owner/name on the Hub")
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(path), revision=revision, allow_patterns=WANTED))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=WANTED))
     except (OSError, ValueError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(

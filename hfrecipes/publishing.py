@@ -133,7 +133,7 @@ class HubReleases:
         *,
         private: bool = True,
         pull_request: bool = False,
-        check: Callable[[Path], None] | None = None,
+        check: Callable[[Path], object] | None = None,
         endpoint: str | None = None,
         patience: Patience | None = None,
     ) -> None:

@@ -32,7 +32,7 @@ CHECKPOINT = (
     "baseline.json",
 )
 SHOWN = ("README.md", "checklist.json", "smoke.json", "*.png", "evidence/*.json")
-BUNDLE = (".json", ".onnx", ".onnx_data", ".txt", ".model", ".jinja", ".safetensors")
+BUNDLE = (".json", ".onnx", ".onnx_data", ".data", ".txt", ".model", ".jinja", ".safetensors")
 PRIVATE_PATH = re.compile(r"^(/|~|[A-Za-z]:\\)")
 
 

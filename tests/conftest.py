@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,50 @@ def fresh(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Open:
         return auto_class(head).from_pretrained(folders[family], **off[family])
 
     return made
+
+
+LIMITS = "Not for films in other languages, and not for irony."
+NEUTRAL = [word for word in WORDS if word not in (*GOOD, *BAD)]
+
+
+def reviews(count: int, seed: int) -> list[dict[str, str]]:
+    """Rows of two classes that differ by one word, none of them twice."""
+    draw, seen = random.Random(seed), set()
+    rows: list[dict[str, str]] = []
+    while len(rows) < count:
+        label = "positive" if len(rows) % 2 else "negative"
+        word = draw.choice(GOOD if label == "positive" else BAD)
+        if (text := " ".join(["the film was", word, *draw.sample(NEUTRAL, draw.randint(2, 6))])) not in seen:
+            seen.add(text)
+            rows.append({"text": text, "label": label})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder beside `data/` and `registry/` that showed every item and was published there. Read it, never change it."""
+    from hfrecipes import bootstrap, verbs
+    from hfrecipes.config import build
+    from hfrecipes.recipe import Recipe
+
+    root = tmp_path_factory.mktemp("checklist")
+    rows = reviews(400, seed=0)
+    write_lines(root / "data/train.jsonl", rows[:360])
+    write_lines(root / "data/test.jsonl", rows[360:])
+    asked = {
+        **values,
+        "data": {"path": str(root / "data"), "validation_size": 0.17},
+        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
+        "validate": 2,
+        "check": [
+            *("held_out", "cross_validation", {"slices": {"min_rows": 5}}, {"edge_cases": {"rows": 10, "max_changed": 1.0}}),
+            *({"budget": {"p95_ms": 1000, "max_mb": 1}}, {"uncertainty": {"max_error": 0.2}}, "preprocessing", "monitoring"),
+            *("failure_modes", "rollback"),
+        ],
+        "card": {"license": "apache-2.0", "limits": LIMITS},
+        "publish": {"registry": str(root / "registry")},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", 50)
+        verbs.run(build(Recipe, asked), root / "run")
+    return root / "run"

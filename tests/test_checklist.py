@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,56 +13,11 @@ import yaml
 
 from hfrecipes import Predictor, bootstrap, verbs
 from hfrecipes.checks import CHECKLIST
-from hfrecipes.config import build
 from hfrecipes.errors import CheckFailed, ModelError, UserError
 from hfrecipes.folder import Run, read_json, write_json
-from hfrecipes.recipe import Recipe
 from hfrecipes.registry import Registry
 from hfrecipes.verification import verify
-from tests.conftest import BAD, GOOD, WORDS, write_lines
-
-LIMITS = "Not for films in other languages, and not for irony."
-NEUTRAL = [word for word in WORDS if word not in (*GOOD, *BAD)]
-
-
-def reviews(count: int, seed: int) -> list[dict[str, str]]:
-    """Rows of two classes that differ by one word, none of them twice."""
-    draw, seen = random.Random(seed), set()
-    rows: list[dict[str, str]] = []
-    while len(rows) < count:
-        label = "positive" if len(rows) % 2 else "negative"
-        word = draw.choice(GOOD if label == "positive" else BAD)
-        if (text := " ".join(["the film was", word, *draw.sample(NEUTRAL, draw.randint(2, 6))])) not in seen:
-            seen.add(text)
-            rows.append({"text": text, "label": label})
-    return rows
-
-
-@pytest.fixture(scope="session")
-def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder beside `data/` and `registry/` that showed every item and was published there. Read it, never change it."""
-    root = tmp_path_factory.mktemp("checklist")
-    rows = reviews(400, seed=0)
-    write_lines(root / "data/train.jsonl", rows[:360])
-    write_lines(root / "data/test.jsonl", rows[360:])
-    asked = {
-        **values,
-        "data": {"path": str(root / "data"), "validation_size": 0.17},
-        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
-        "validate": 2,
-        "check": [
-            *("held_out", "cross_validation", {"slices": {"min_rows": 5}}, {"edge_cases": {"rows": 10, "max_changed": 1.0}}),
-            *({"budget": {"p95_ms": 1000, "max_mb": 1}}, {"uncertainty": {"max_error": 0.2}}, "preprocessing", "monitoring"),
-            *("failure_modes", "rollback"),
-        ],
-        "card": {"license": "apache-2.0", "limits": LIMITS},
-        "publish": {"registry": str(root / "registry")},
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "DRAWS", 50)
-        verbs.run(build(Recipe, asked), root / "run")
-    return root / "run"
-
+from tests.conftest import LIMITS
 
 Defect = Callable[[Path], None]
 

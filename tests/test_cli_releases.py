@@ -93,6 +93,7 @@ class Hub:
     """Releases as a repository holds them."""
 
     repo: str
+    check: object = None
     names: list[str] = field(default_factory=lambda: ["v1", "v2"])
     asked: list[str] = field(default_factory=list)
     now: Release | None = None

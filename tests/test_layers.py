@@ -34,6 +34,7 @@ LAYERS = (
         "card",
         "destination",
         "release",
+        "traces",
         "hub",
         "hub_calls",
         "hub_asking",

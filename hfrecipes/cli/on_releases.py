@@ -41,7 +41,7 @@ def _opened(where: str) -> Releases:
     if NAME.fullmatch(where) and not Path(where).exists():
         from hfrecipes.publishing import HubReleases
 
-        return HubReleases(where)
+        return HubReleases(where, check=_smoke)
     return Registry(Path(where).expanduser(), _smoke)
 
 

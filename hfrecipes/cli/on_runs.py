@@ -29,7 +29,9 @@ def ship(
 
 
 def verify(
-    where: Annotated[str, typer.Argument(metavar="WHERE", help="A run, a release, a registry, or owner/name on the Hub.")],
+    where: Annotated[
+        str, typer.Argument(metavar="WHERE", help="A run, a release, a registry, or owner/name[@revision] on the Hub.")
+    ],
 ) -> None:
     """Check that a release is what its checklist was made for: every file, all evidence, and what it answers."""
     from hfrecipes.hub import local_folder

@@ -79,7 +79,8 @@ class Predictor:
         devices: Sequence[str] | str | None = None,
         **generation: Any,
     ) -> Predictor:
-        """Open a run folder, a release, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub.
+        """Open a run folder, a release, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub, or
+        `owner/name@revision`.
 
         `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
         targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `devices`

@@ -18,6 +18,7 @@ from hfrecipes.folder import Run, read_json, seal, sha256, staged, write_json
 from hfrecipes.inference.engines import onnx_engine, torch_engine
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.stages import held_out, log, stage, trained
+from hfrecipes.traces import forget_traces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,7 @@ def export(recipe: Recipe, run: Run) -> None:
             model = load_trained(run.model).eval()
             exact = {} if lacking[target.name] is None or model.can_generate() else torch_engine(model)(samples[0])
             made = target.export(model, samples, bundle)
+            forget_traces(bundle)
             copy_reader(run.model, bundle)
             graphs = {name: dataclasses.asdict(graph) for name, graph in made.items()}
             facts: dict[str, Any] = {

@@ -62,7 +62,7 @@ def test_a_shipped_run_goes_to_the_hub_and_answers_from_there(hub: Hub, shown: P
         "head": here,
         "labels": {"negative": 0, "positive": 1},
     }
-    assert len(hub.calls("commit")) == 2, "one of the release, and none a second time; creating a branch is none"
+    assert len(hub.calls("commit")) == 1, "of the release, and none a second time"
     sent = b"".join(request.body for request in hub.requests)
     assert str(shown.parent).encode() not in sent and WRITE.encode() not in sent
     assert WRITE not in done.stdout + done.stderr
