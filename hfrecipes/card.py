@@ -114,7 +114,9 @@ License = Annotated[str, AfterValidator(_known)]
 class Card(Checked):
     """What only people know about a model. `license` is that of the model, by the Hub's identifier; `data_license` and
     `base_license` those of the data and of the checkpoint it was trained from, which are checked against it. `language` is a
-    code or a list of codes, `intended_use` and `limits` are text in Markdown, `datasets` and `tags` names on the Hub."""
+    code or a list of codes, `intended_use` and `limits` are text in Markdown, `datasets` and `tags` names on the Hub.
+    `benchmark` names a data set that is registered as one there, of which the test split is `benchmark_task`: the figure that
+    decides goes to its leaderboard (`.eval_results/`)."""
 
     license: License | None = None
     data_license: License | None = None
@@ -124,6 +126,8 @@ class Card(Checked):
     limits: str = ""
     datasets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    benchmark: str | None = None
+    benchmark_task: str = "default"
 
     @classmethod
     def read(cls, given: Any) -> Any:

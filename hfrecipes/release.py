@@ -31,7 +31,7 @@ CHECKPOINT = (
     "uncertainty.json",
     "baseline.json",
 )
-SHOWN = ("README.md", "checklist.json", "smoke.json", "*.png", "evidence/*.json")
+SHOWN = ("README.md", "checklist.json", "smoke.json", "*.png", "evidence/*.json", ".eval_results/*.yaml")
 BUNDLE = (".json", ".onnx", ".onnx_data", ".data", ".txt", ".model", ".jinja", ".safetensors")
 PRIVATE_PATH = re.compile(r"^(/|~|[A-Za-z]:\\)")
 

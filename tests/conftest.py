@@ -269,7 +269,7 @@ def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
             *({"budget": {"p95_ms": 1000, "max_mb": 1}}, {"uncertainty": {"max_error": 0.2}}, "preprocessing", "monitoring"),
             *("failure_modes", "rollback"),
         ],
-        "card": {"license": "apache-2.0", "limits": LIMITS},
+        "card": {"license": "apache-2.0", "limits": LIMITS, "benchmark": "me/films"},
         "publish": {"registry": str(root / "registry")},
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ from hfrecipes.checks import CHECKLIST
 from hfrecipes.errors import CheckFailed, ModelError, UserError
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.registry import Registry
+from hfrecipes.report import Report
 from hfrecipes.verification import verify
 from tests.conftest import LIMITS
 
@@ -221,6 +222,15 @@ def test_nothing_of_this_machine_or_of_the_rows_is_in_a_release(shown: Path) -> 
     assert str(shown.parent).encode() not in told
     texts = [row["text"] for row in read_json(shown / "answers/rows.json")]
     assert not [text for text in texts if text.encode() in told]
+
+
+def test_the_figure_that_decides_goes_to_the_leaderboard(shown: Path) -> None:
+    from huggingface_hub import parse_eval_result_entries
+
+    folder = Registry(shown.parent / "registry").folder("v1")
+    [entry] = parse_eval_result_entries(yaml.safe_load((folder / ".eval_results/films.yaml").read_text()))
+    assert (entry.dataset_id, entry.task_id) == ("me/films", "default")
+    assert entry.value == pytest.approx(Report.load(shown).scores["accuracy"], abs=1e-6)
 
 
 SPOILS: dict[str, tuple[str, str]] = {

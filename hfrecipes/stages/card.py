@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from hfrecipes import distributed
-from hfrecipes.card import FILE, compose, merge
+from hfrecipes.card import FILE, Card, compose, merge
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.folder import Run, read_json, write_json, write_text
 from hfrecipes.report import Report, markdown_table, verdict_in_words
@@ -13,6 +15,7 @@ from hfrecipes.report import Report, markdown_table, verdict_in_words
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
+RESULTS = ".eval_results"
 FRONT = "card.json"
 """The front matter that was generated the last time."""
 TAGS = {"generative-question-answering": "text2text-generation", "span-corruption": "text2text-generation"}
@@ -54,6 +57,22 @@ def _write(recipe: Recipe, run: Run) -> None:
         text = compose(front, _title(recipe), parts, recipe.card.limits if recipe.card else "")
     write_text(file, text)
     write_json(noted, front)
+    if recipe.card and recipe.card.benchmark:
+        _write_result(recipe.card, run, found)
+
+
+def _write_result(mine: Card, run: Run, found: Report) -> None:
+    """The figure that decides, as the Hub's leaderboards read it."""
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    dataset = str(mine.benchmark)
+    score = found.scores[found.values["figures"][0]]
+    entry = EvalResultEntry(dataset_id=dataset, task_id=mine.benchmark_task, value=round(score, 6))
+    folder = run.path / RESULTS
+    folder.mkdir(exist_ok=True)
+    write_text(
+        folder / f"{dataset.rpartition('/')[2]}.yaml", yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False)
+    )
 
 
 def _title(recipe: Recipe) -> str:
