@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes.errors import ModelError
+from hfrecipes.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
 
 Engine = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
+OPENVINO = "OpenVINOExecutionProvider"
+"""The provider of bundles that OpenVINO runs itself."""
+
+
+def engine_of(
+    file: Path, providers: Sequence[str], threads: int | None, options: Mapping[str, Any] = MappingProxyType({})
+) -> Engine:
+    """The engine for one graph of a bundle that was made for `providers`."""
+    return openvino_engine(file, threads) if providers[0] == OPENVINO else onnx_engine(file, providers, threads, options)
 
 
 def onnx_engine(
@@ -58,6 +69,27 @@ def session_options(threads: int | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     return options
+
+
+def openvino_engine(file: Path, threads: int | None) -> Engine:
+    """OpenVINO over one graph on the CPU, with `threads` threads (all cores by default). What is in fp32 is computed in fp32:
+    left to itself, OpenVINO takes bf16 where the processor has it. Raises DependencyError where the package is missing."""
+    if importlib.util.find_spec("openvino") is None:
+        raise DependencyError(str(file), "needs openvino", "Run: pip install 'hfrecipes[openvino]'")
+    openvino: Any = importlib.import_module("openvino")
+    options = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    core = openvino.Core()
+    request = core.compile_model(core.read_model(str(file)), "CPU", options).create_infer_request()
+    wanted = [entry.get_any_name() for entry in request.model_inputs]
+    named = [entry.get_any_name() for entry in request.model_outputs]
+
+    def run(batch: Mapping[str, Any]) -> dict[str, Any]:
+        found = request.infer({name: batch[name] for name in wanted})
+        return {name: found[name].copy() for name in named}  # its memory is that of the next answer, too
+
+    return run
 
 
 def torch_engine(model: Any) -> Engine:

@@ -23,7 +23,7 @@ from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
-from hfrecipes.inference.engines import Engine, onnx_engine, torch_engine
+from hfrecipes.inference.engines import Engine, engine_of, onnx_engine, torch_engine
 from hfrecipes.inference.likelihood import likelihood
 from hfrecipes.inference.planning import MANY_SLOTS, TOKEN_BUDGET, plan, shown
 from hfrecipes.tasks import Features, Row, Task, Window, by_row
@@ -169,7 +169,7 @@ class Predictor:
         """What answers, and what says how likely rows are."""
         file = folder / graph["file"]
         if not task.generates:
-            engine = onnx_engine(file, providers, threads, options)
+            engine = engine_of(file, providers, threads, options)
             return engine, engine
         from hfrecipes.inference.generation import OnnxGenerator, Writer, read_pair
 
