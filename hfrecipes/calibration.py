@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfrecipes.inference.planning import plan
-from hfrecipes.uncertainty import UNFITTED, Claim, Uncertainty, fit_temperature
+from hfrecipes.uncertainty import UNFITTED, Uncertainty, fit_temperature, judged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,19 +29,6 @@ def fit(predictor: Predictor, rows: Sequence[Row]) -> Uncertainty:
     heated = dataclasses.replace(bare, uncertainty=Uncertainty(fit_temperature(_graded(bare, rows))))
     _, scores = judged(heated, rows, heated.answer([task.row(row) for row in rows]))
     return Uncertainty(heated.uncertainty.temperature, tuple(sorted(scores)), len(rows))
-
-
-def judged(predictor: Predictor, rows: Sequence[Row], answers: Sequence[Any]) -> tuple[list[Claim], list[float]]:
-    """What answers to labelled rows claim, with how much confidence and whether it is so; and their nonconformity.
-    Nothing where there are no answers."""
-    task, config = predictor.task, predictor.config
-    claims: list[Claim] = []
-    scores: list[float] = []
-    sure = predictor.confidences([task.row(row) for row in rows], answers) if answers else []
-    for row, answer, confidences in zip(rows if answers else (), answers, sure, strict=True):
-        claims += zip(confidences, task.right(answer, row, config) if confidences else (), strict=True)
-        scores += task.nonconformity(answer, row, config, confidences)
-    return claims, scores
 
 
 def _graded(predictor: Predictor, rows: Sequence[Row]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hfrecipes.calibration import judged
 from hfrecipes.metrics import Metric, scores
-from hfrecipes.uncertainty import Claim
+from hfrecipes.uncertainty import Claim, judged
 
 if TYPE_CHECKING:
     from hfrecipes.inference.predictor import Predictor

@@ -19,6 +19,9 @@ from hfrecipes.folder import read_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from hfrecipes.inference.predictor import Predictor
+    from hfrecipes.tasks import Row
+
 FILE = "uncertainty.json"
 COVERAGE = 0.9
 """The coverage that reports and checks look at."""
@@ -115,6 +118,19 @@ def fit_temperature(graded: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
     found = minimize_scalar(loss, bounds=(math.log(COLDEST), math.log(HOTTEST)), method="bounded")
     return float(math.exp(found.x)) if found.fun < loss(0.0) else 1.0
+
+
+def judged(predictor: Predictor, rows: Sequence[Row], answers: Sequence[Any]) -> tuple[list[Claim], list[float]]:
+    """What answers to labelled rows claim, with how much confidence and whether it is so; and their nonconformity.
+    Nothing where there are no answers."""
+    task, config = predictor.task, predictor.config
+    claims: list[Claim] = []
+    scores: list[float] = []
+    sure = predictor.confidences([task.row(row) for row in rows], answers) if answers else []
+    for row, answer, confidences in zip(rows if answers else (), answers, sure, strict=True):
+        claims += zip(confidences, task.right(answer, row, config) if confidences else (), strict=True)
+        scores += task.nonconformity(answer, row, config, confidences)
+    return claims, scores
 
 
 def reliability(claims: Sequence[Claim]) -> list[dict[str, float]]:

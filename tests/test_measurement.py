@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hfrecipes import Predictor
-from hfrecipes.measurement import Measured, agreement, hardware, measure
+from hfrecipes.hardware import hardware
+from hfrecipes.measurement import Measured, agreement, measure
 from hfrecipes.metrics.accuracy import Accuracy
 from tests.conftest import sentiment
 

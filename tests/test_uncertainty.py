@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from hfrecipes import Predictor, uncertainty
-from hfrecipes.calibration import fit, judged
+from hfrecipes.calibration import fit
 from hfrecipes.errors import ModelError, UserError
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
 from hfrecipes.stages.calibrate import unseen
-from hfrecipes.uncertainty import Uncertainty, calibration_error, dump, fit_temperature, load, reliability
+from hfrecipes.uncertainty import Uncertainty, calibration_error, dump, fit_temperature, judged, load, reliability
 
 
 def drawn(heat: float, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:

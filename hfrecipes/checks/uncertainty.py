@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.folder import read_json, sha256
 from hfrecipes.part import value
-from hfrecipes.uncertainty import COVERAGE, FILE, dump, summary
+from hfrecipes.uncertainty import COVERAGE, FILE, UNFITTED, calibration_error, dump, judged, summary
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
@@ -30,7 +31,7 @@ class Uncertainty(Check):
         mine = file.is_file() and read_json(file)["weights"] == sha256(case.run.model / "model.safetensors")
         claims = [(float(sure), bool(so)) for sure, so in case.measured["claims"]]
         found = summary(claims, case.measured["nonconformity"], dump(case.predictor.uncertainty))
-        return {"belongs": mine, "by_likelihood": case.predictor.task.by_likelihood, **found}
+        return {"belongs": mine, "by_likelihood": case.predictor.task.by_likelihood, "plain_error": _plain(case), **found}
 
     def judge(self, trial: Trial) -> Verdict:
         found = trial.evidence[self.name]
@@ -41,7 +42,9 @@ class Uncertainty(Check):
         if found["by_likelihood"] or not (found["claims"] or found["rows"]):
             return Verdict(self.name, True, "the task has no confidence to be wrong about")
         error = found["calibration_error"]
-        words = f"calibration error {error:.4f} (at most {self.max_error}) at temperature {found['temperature']:.2f}"
+        helps = "lowers it from" if error < found["plain_error"] else "does not lower it from"
+        heat = f"a temperature of {found['temperature']:.2f} {helps} {found['plain_error']:.4f}"
+        words = f"calibration error {error:.4f} (at most {self.max_error}), {heat}"
         if found["coverage"] is None:
             return Verdict(self.name, error <= self.max_error, f"{words}; too few right answers for a coverage")
         spread = math.sqrt(COVERAGE * (1 - COVERAGE) * (1 / found["rows"] + 1 / max(1, found["fitted_on"])))
@@ -53,3 +56,12 @@ class Uncertainty(Check):
             f"{words}; at a coverage of {COVERAGE:.0%} {found['coverage']:.1%} of {found['rows']} were covered (at "
             f"least {least:.1%})",
         )
+
+
+def _plain(case: Case) -> float:
+    """The calibration error on the test rows without the temperature."""
+    predictor = case.predictor
+    if predictor.uncertainty.temperature == 1:
+        return calibration_error([(float(sure), bool(so)) for sure, so in case.measured["claims"]])
+    bare = dataclasses.replace(predictor, uncertainty=UNFITTED)
+    return calibration_error(judged(bare, case.rows, bare.answer([bare.task.row(row) for row in case.rows]))[0])

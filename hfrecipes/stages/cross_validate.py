@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset, concatenate_datasets, load_from_disk
 
 from hfrecipes import distributed
-from hfrecipes.calibration import judged
 from hfrecipes.data import Data, few, open_splits, take
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.folds import Validate
@@ -22,7 +21,7 @@ from hfrecipes.metrics import scores
 from hfrecipes.stages import log, stage
 from hfrecipes.stages.ensemble import TRAINED, train_beside
 from hfrecipes.traffic import texts_of
-from hfrecipes.uncertainty import calibration_error
+from hfrecipes.uncertainty import calibration_error, judged
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from hfrecipes import Predictor
-from hfrecipes.calibration import judged
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.registry import Registry
 from hfrecipes.release import assemble
-from hfrecipes.uncertainty import COVERAGE, UNFITTED, calibration_error, coverage_of
+from hfrecipes.uncertainty import COVERAGE, UNFITTED, calibration_error, coverage_of, judged
 from hfrecipes.verification import verify
 from tests.benchmarks.goals import Goal
 

@@ -23,6 +23,7 @@ WORTH = {
     "rows": 500,
     "fitted_on": 500,
     "temperature": 1.2,
+    "plain_error": 0.05,
     "coverage": 0.9,
 }
 LOADED = {"place": "intents", "previous": "v1", "error": "", "figure": "accuracy", "was": 0.9, "now": 0.9}

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hfrecipes.calibration import fit, judged
+from hfrecipes.calibration import fit
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.tasks import Task
 from hfrecipes.tasks.question_answering import Answer
 from hfrecipes.tasks.text_classification import Classification
 from hfrecipes.tasks.token_classification import Entities, Entity
+from hfrecipes.uncertainty import judged
 
 SINGLE = {"problem_type": "single_label_classification", "id2label": {0: "a", 1: "b", 2: "c"}, "data_labels": []}
 SEVERAL = {**SINGLE, "problem_type": "multi_label_classification"}
