@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -267,3 +268,15 @@ def test_other_answers_than_at_the_release_are_found(shown: Path, tmp_path: Path
     rewrite(run, "smoke.json", lambda found: found.update(answers=["x", *found["answers"][1:]]))
     with pytest.raises(ModelError, match=r"does not answer the texts of smoke\.json as it did"):
         verify(run)
+
+
+def test_the_code_in_the_card_runs(shown: Path) -> None:
+    folder = Registry(shown.parent / "registry").folder("v1")
+    blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    told: list[dict[str, Any]] = [{} for _ in blocks]
+    for code, names in zip(blocks, told, strict=True):
+        exec(code.replace("path/of/the/release", str(folder)), names)
+    assert told[0]["model"].config.label2id == {"negative": 0, "positive": 1}
+    assert told[1]["outputs"][0].shape == (1, 2)
+    assert told[2]["predictor"].config["id2label"]["0"] == "negative"

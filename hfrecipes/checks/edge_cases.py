@@ -81,8 +81,7 @@ class EdgeCases(Check):
             self.name,
             True,
             f"{len(found['cases'])} kinds of text were answered, {len(found['own'])} cases of your own as expected; of "
-            f"answers that "
-            f"should stay {most} changed (at most {self.max_changed:.0%})",
+            f"answers that should stay {most} changed (at most {self.max_changed:.0%})",
         )
 
 

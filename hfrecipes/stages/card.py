@@ -30,7 +30,7 @@ model = {auto}.from_pretrained("{repo}")
 tokenizer = AutoTokenizer.from_pretrained("{repo}")
 ```
 
-With hfrecipes, from the quantized ONNX graph, without torch{torch}:
+{onnx}With hfrecipes, from the quantized ONNX graph, without torch{torch}:
 
 ```python
 from hfrecipes import Predictor
@@ -38,6 +38,24 @@ from hfrecipes import Predictor
 predictor = Predictor.open("{repo}")
 predictor({example})
 ```
+"""
+ONNX = """With ONNX Runtime alone ({fetch}):
+
+```python
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path("{repo}") / "bundles/{target}"
+session = onnxruntime.InferenceSession(folder / "{file}")
+read = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("…")
+every = {{"input_ids": read.ids, "attention_mask": read.attention_mask, "token_type_ids": read.type_ids}}
+wanted = [entry.name for entry in session.get_inputs()]
+outputs = session.run(None, {{name: np.array([every[name]], dtype=np.int64) for name in wanted}})
+```
+
 """
 
 
@@ -114,7 +132,7 @@ def _parts(recipe: Recipe, run: Run, found: Report) -> dict[str, str]:
     parts = {
         "use": "## Use\n"
         + (f"\n{recipe.card.intended_use}\n" if recipe.card and recipe.card.intended_use else "")
-        + _use(recipe),
+        + _use(recipe, run),
         "evaluation": "## Evaluation\n\n"
         f"Measured on {values['test_rows']} rows of the {values['split']} split, with this checkpoint and these "
         f"bundles, on {cpu['cpu']} "
@@ -137,12 +155,19 @@ def _parts(recipe: Recipe, run: Run, found: Report) -> dict[str, str]:
     return parts
 
 
-def _use(recipe: Recipe) -> str:
+def _use(recipe: Recipe, run: Run) -> str:
     columns = [role for role, column in recipe.task.columns.items() if column.text and column.required]
     example = "{" + ", ".join(f'"{role}": "…"' for role in columns) + "}" if len(columns) > 1 else '"…"'
     repo = recipe.publish.repo if recipe.publish and recipe.publish.repo else "path/of/the/release"
     torch = " where it does not write" if recipe.task.generates else ""
-    return USE.format(auto=_auto(recipe), repo=repo, torch=torch, example=example)
+    onnx, index = "", run.bundles / "index.json"
+    if index.is_file() and not recipe.task.generates:
+        target = read_json(index)["default"]
+        manifest = read_json(run.bundles / target / "manifest.json")
+        fetch = f"the folder is that of `snapshot_download('{repo}')`" if "path/" not in repo else "the folder is the release's"
+        file = manifest["graphs"][manifest["default"]]["file"]
+        onnx = ONNX.format(fetch=fetch, repo=repo, target=target, file=file)
+    return USE.format(auto=_auto(recipe), onnx=onnx, repo=repo, torch=torch, example=example)
 
 
 def _auto(recipe: Recipe) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.card import FILE, LIMITS, section
@@ -27,24 +28,28 @@ if TYPE_CHECKING:
 def check(recipe: Recipe, run: Run) -> None:
     """The evidence of each check of the recipe, to `evidence/`, and its verdict, to `checks.json`."""
     found = trial(recipe, run)
-    measured = found.served in found.candidates
-    evidence: dict[str, Any] = {}
     with staged(run.path / "evidence") as folder:
         (folder / "texts").mkdir()
-        for part in recipe.checks if measured else ():
-            log.info("check: %s", part.name)
-            gathered = part.gather(case(recipe, run, found.served))
-            if gathered:
-                name = f"{part.name.rpartition('/')[2].removesuffix('.py')}.json"
-                write_json(folder / name, {key: entry for key, entry in gathered.items() if key not in part.texts})
-                write_json(folder / "texts" / name, {key: entry for key, entry in gathered.items() if key in part.texts})
-            evidence[part.name] = gathered
-    if measured:
-        shown = dataclasses.replace(found, evidence=evidence)
-        verdicts = [part.judge(shown) for part in recipe.checks]
-    else:
-        verdicts = [Verdict("measured", False, "no bundle runs on this machine, so none was measured. Add cpu to `export`")]
+        if found.served in found.candidates:
+            shown = dataclasses.replace(found, evidence=gathered(recipe, case(recipe, run, found.served), folder))
+            verdicts = [part.judge(shown) for part in recipe.checks]
+        else:
+            what = "no bundle runs on this machine, so none was measured. Add cpu to `export`"
+            verdicts = [Verdict("measured", False, what)]
     write_json(run.path / "checks.json", [dataclasses.asdict(verdict) for verdict in verdicts])
+
+
+def gathered(recipe: Recipe, seen: Case, folder: Path) -> dict[str, Any]:
+    """The evidence of each check by its name, written to `folder`; texts of the data below `texts/`, which stays in the run."""
+    evidence = {}
+    for part in recipe.checks:
+        log.info("check: %s", part.name)
+        evidence[part.name] = found = part.gather(seen)
+        name = f"{part.name.rpartition('/')[2].removesuffix('.py')}.json"
+        if found:
+            write_json(folder / name, {key: entry for key, entry in found.items() if key not in part.texts})
+            write_json(folder / "texts" / name, {key: entry for key, entry in found.items() if key in part.texts})
+    return evidence
 
 
 def limits(run: Run) -> str:
