@@ -9,7 +9,19 @@ from hfrecipes.errors import ModelError
 from hfrecipes.pointer import in_production
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
-WANTED = ["*.json", "*.safetensors", "*.onnx", "*.onnx_data", "*.onnx.data", "*.txt", "*.model", "*.md", "*.png", "*.yaml"]
+WANTED = [
+    "*.json",
+    "*.safetensors",
+    "*.onnx",
+    "*.onnx_data",
+    "*.onnx.data",
+    "*.txt",
+    "*.model",
+    "*.md",
+    "*.png",
+    "*.yaml",
+    "*.sig",
+]
 """What answers can need; the pickled weights that a repository may also have are never fetched."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import verified
 
-TEXT = ("*.md", "*.json", "*.txt", "*.yaml", "*.jinja", ".gitattributes")
+TEXT = ("*.md", "*.json", "*.txt", "*.yaml", "*.jinja", "*.sig", ".gitattributes")
 BINARY = ("*.safetensors", "*.onnx", "*.onnx_data", "*.onnx.data", "*.model", "*.png")
 TRAINING = ("training_args.*", "trainer_state.*", "optimizer.*", "scheduler.*", "scaler.*", "rng_state*")
 """What the Trainer leaves in a checkpoint; refused whatever its type is."""

@@ -31,7 +31,7 @@ CHECKPOINT = (
     "uncertainty.json",
     "baseline.json",
 )
-SHOWN = ("README.md", "checklist.json", "smoke.json", "*.png", "evidence/*.json", ".eval_results/*.yaml")
+SHOWN = ("README.md", "checklist.json", "checklist.json.sig", "smoke.json", "*.png", "evidence/*.json", ".eval_results/*.yaml")
 BUNDLE = (".json", ".onnx", ".onnx_data", ".data", ".txt", ".model", ".jinja", ".safetensors")
 PRIVATE_PATH = re.compile(r"^(/|~|[A-Za-z]:\\)")
 
@@ -52,15 +52,20 @@ def assemble(run: Run, folder: Path) -> None:
 
 def files(run: Run) -> Iterator[tuple[Path, str]]:
     """The files of a run that are released as they are, and where in the release each stands."""
-    for pattern in CHECKPOINT:
-        for file in sorted(run.model.glob(pattern)):
-            yield file, file.name
+    yield from checkpoint_files(run)
     for file in sorted(run.bundles.rglob("*")):
         if file.is_file() and file.suffix in BUNDLE:
             yield file, f"bundles/{file.relative_to(run.bundles)}"
     for pattern in SHOWN:
         for file in sorted(run.path.glob(pattern)):
             yield file, str(file.relative_to(run.path))
+
+
+def checkpoint_files(run: Run) -> Iterator[tuple[Path, str]]:
+    """The files of a run's checkpoint that are released, and their names."""
+    for pattern in CHECKPOINT:
+        for file in sorted(run.model.glob(pattern)):
+            yield file, file.name
 
 
 def without_paths(values: Any) -> Any:

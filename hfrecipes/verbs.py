@@ -65,9 +65,9 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     return run
 
 
-def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({})) -> Report:
+def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | None = None) -> Report:
     """Export, measure and check a finished fit, and publish it where the recipe says so. Raises CheckFailed where a check refuses
-    that `waive` gives no reason for; report and card are written first."""
+    that `waive` gives no reason for; report and card are written first. With a private `key` the checklist is signed."""
     from hfrecipes.report import Report
     from hfrecipes.stages.card import card
     from hfrecipes.stages.check import check, refuse, waivers
@@ -87,7 +87,7 @@ def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({})) -> Report:
     report(recipe, run, waived)
     card(recipe, run)
     refuse(run, waived)
-    distributed.on_main(lambda: bind(recipe, run, waived))
+    distributed.on_main(lambda: bind(recipe, run, waived, key))
     if recipe.publish is not None:
         publish(recipe, run)
     return Report.load(run.path)

@@ -12,6 +12,8 @@ from hfrecipes.errors import ModelError
 from hfrecipes.folder import Run, read_json, sha256, verified, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import same
+from hfrecipes.release import checkpoint_files
+from hfrecipes.signing import check_signature, sign
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -31,9 +33,9 @@ SAID = (
 SHOULD = "Release it again: hfrecipes ship"
 
 
-def bind(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
+def bind(recipe: Recipe, run: Run, waived: Mapping[str, str], key: Path | None = None) -> None:
     """Write `checklist.json`, which ties every verdict and its evidence to the weights and the bundles by their sha256, and
-    `smoke.json` with what the served bundle answers to made-up texts."""
+    `smoke.json` with what the served bundle answers to made-up texts. With a private `key` the checklist is signed."""
     verdicts = read_json(run.path / "checks.json")
     items = []
     for verdict in verdicts:
@@ -47,19 +49,24 @@ def bind(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
         "complete": all(name in shown for name in CHECKLIST),
         "passed": all(item["passed"] or item["waived"] for item in items),
         "weights": sha256(run.model / WEIGHTS),
+        "checkpoint": {name: sha256(file) for file, name in checkpoint_files(run)},
         "bundles": {target: sha256(run.bundles / target / "manifest.json") for target in index["targets"]},
         "versions": {name: version(name) for name in ("hfrecipes", "transformers", "tokenizers", "onnxruntime", "torch")},
         "items": items,
     }
     write_json(run.path / LIST, values)
+    (run.path / f"{LIST}.sig").unlink(missing_ok=True)
+    if key is not None:
+        sign(run.path / LIST, key)
     predictor = Predictor.open(run.path)
     rows = [_row(predictor, text) for text in SAID[: 2 if predictor.task.generates else None]]
     write_json(run.path / SMOKE, {"rows": rows, "answers": _answers(predictor, rows)})
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """Check a release, as it was assembled, or a run that was shipped: the sha256 of every file of its manifest, the checklist
-    against weights, bundles and evidence, and the answers to the made-up texts. Returns the checklist. Raises ModelError with
+def verify(folder: Path, public_key: Path | None = None) -> dict[str, Any]:
+    """Check a release, as it was assembled, or a run that was shipped: the sha256 of every file of its manifest, the signature of
+    the checklist where a key is given, the checklist against weights, tokenizer, bundles and evidence, and the answers to the
+    made-up texts. Returns the checklist. Raises ModelError with
     the first thing that is not as it was."""
     run = (folder / "recipe.yaml").is_file()
     if run:
@@ -71,9 +78,14 @@ def verify(folder: Path) -> dict[str, Any]:
         verified(folder)
     if not (folder / LIST).is_file():
         raise ModelError(str(folder), f"has no {LIST}: nothing was shown about it", SHOULD)
+    if public_key is not None:
+        check_signature(folder / LIST, public_key)
     found: dict[str, Any] = read_json(folder / LIST)
     if sha256(model / WEIGHTS) != found["weights"]:
         raise ModelError(str(folder), f"{LIST} was made for other weights", SHOULD)
+    for name, digest in found["checkpoint"].items():
+        if not (model / name).is_file() or sha256(model / name) != digest:
+            raise ModelError(str(folder), f"{LIST} was made for another {name}", SHOULD)
     for target, digest in found["bundles"].items():
         manifest = folder / f"bundles/{target}/manifest.json"
         if not manifest.is_file() or sha256(manifest) != digest:

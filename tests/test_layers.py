@@ -35,6 +35,7 @@ LAYERS = (
         "destination",
         "release",
         "traces",
+        "signing",
         "hub",
         "hub_calls",
         "hub_asking",

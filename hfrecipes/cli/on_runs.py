@@ -19,25 +19,27 @@ def ship(
     waive: Annotated[
         list[str] | None, typer.Option(metavar="CHECK=REASON", help="Let a check fail, for a reason that report and card tell.")
     ] = None,
+    sign: Annotated[Path | None, typer.Option(metavar="KEY", help="Sign the checklist with a private key in PEM.")] = None,
 ) -> None:
     """Export, measure and check a run that was fitted, and publish it where its recipe says so."""
     from hfrecipes import verbs
     from hfrecipes.folder import Run
 
     waived = dict(_waiver(entry) for entry in waive or [])
-    finish(lambda: verbs.ship(Run.open(run), waived), run)
+    finish(lambda: verbs.ship(Run.open(run), waived, sign), run)
 
 
 def verify(
     where: Annotated[
         str, typer.Argument(metavar="WHERE", help="A run, a release, a registry, or owner/name[@revision] on the Hub.")
     ],
+    key: Annotated[Path | None, typer.Option(metavar="KEY", help="The public key that it has to be signed for, in PEM.")] = None,
 ) -> None:
     """Check that a release is what its checklist was made for: every file, all evidence, and what it answers."""
     from hfrecipes.hub import local_folder
     from hfrecipes.verification import verify as verified
 
-    found = verified(local_folder(where))
+    found = verified(local_folder(where), key)
     for item in found["items"]:
         print(
             f"{'waived' if item['waived'] and not item['passed'] else 'passed'}  {item['check']}: "
