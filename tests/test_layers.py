@@ -70,6 +70,7 @@ LAYERS = (
     ("recipes", "arguments", "calibration"),
     ("measurement",),
     ("verification",),
+    ("serving",),
     ("choice", "baselines"),
     ("stages",),
     ("verbs", "plugins"),
