@@ -18,9 +18,12 @@ def drawn(metric: Metric, said: Sequence[Sequence[Any]], references: Sequence[An
     """The figures of several models over all rows, and over rows drawn again, the same ones for all models."""
     count = len(references)
     generator = np.random.default_rng(0)
-    if metric.mean_of_rows:
-        rows = np.array([[metric.score([a], [r])[metric.figure] for a, r in zip(each, references, strict=True)] for each in said])
-        return rows.mean(1).tolist(), [rows[:, generator.integers(0, count, count)].mean(1).tolist() for _ in range(DRAWS)]
+    tallies = [tally for each in said if (tally := metric.tallies(each, references)) is not None]
+    if len(tallies) == len(said):
+        picked = [np.bincount(generator.integers(0, count, count), minlength=count) for _ in range(DRAWS)]
+        times = np.array(picked, dtype=float)
+        again = [metric.of_tallies(times @ tally) for tally in tallies]
+        return [float(metric.of_tallies(tally.sum(0)[None])[0]) for tally in tallies], np.array(again).T.tolist()
 
     def scores(chosen: Sequence[int]) -> list[float]:
         wanted = [references[i] for i in chosen]

@@ -10,6 +10,7 @@ from hfrecipes.part import Part
 
 if TYPE_CHECKING:
     import evaluate
+    import numpy as np
 
 
 class Metric(Part, kind="metrics"):
@@ -32,6 +33,20 @@ class Metric(Part, kind="metrics"):
     def score(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
         """The figures by name: the one that counts, and others."""
 
+    def tallies(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray | None:
+        """What each row adds to the sums that the figure is made from, of shape (rows, sums): so rows are drawn again in no time.
+        None where the figure is made from no sums."""
+        if not self.mean_of_rows:
+            return None
+        import numpy as np
+
+        rows = [self.score([said], [true])[self.figure] for said, true in zip(predictions, references, strict=True)]
+        return np.array([rows, [1.0] * len(rows)]).T
+
+    def of_tallies(self, sums: np.ndarray) -> np.ndarray:
+        """The figure for each row of sums, of shape (draws, sums)."""
+        return share(sums[:, 0], sums[:, 1])
+
     def as_evaluate(self) -> evaluate.Metric:
         """This metric as an object of `evaluate`, with its `compute(predictions=…, references=…)`."""
         import datasets
@@ -51,6 +66,14 @@ class Metric(Part, kind="metrics"):
                 return outer.score(predictions, references)
 
         return Wrapped()
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part` over `whole`, and 0 where there is nothing."""
+    import numpy as np
+
+    found: np.ndarray = np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole != 0)
+    return found
 
 
 def scores(metrics: Sequence[Metric], forms: Mapping[str, Sequence[Any]], references: Sequence[Any]) -> dict[str, float]:

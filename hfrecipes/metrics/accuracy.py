@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfrecipes.metrics import Metric
 from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @value
@@ -29,3 +32,11 @@ class Accuracy(Metric):
             kept = [(p, r) for p, r in zip(predictions, references, strict=True) if r not in self.without]
             predictions, references = [p for p, _ in kept], [r for _, r in kept]
         return {self.figure: float(accuracy_score(references, predictions))}
+
+    def tallies(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
+        import numpy as np
+
+        pairs = list(zip(predictions, references, strict=True))
+        counted = [not self.without or true not in self.without for _, true in pairs]
+        right = [said == true and counts for (said, true), counts in zip(pairs, counted, strict=True)]
+        return np.array([right, counted], dtype=float).T

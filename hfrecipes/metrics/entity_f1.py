@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.metrics import Metric
+from hfrecipes.metrics import Metric, share
 from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @value
@@ -46,3 +49,16 @@ class EntityF1(Metric):
         figures = {self.figure: f1, "precision": precision, "recall": recall}
         figures |= {f"f1_{name}": share for name, share in zip(sorted(types), by_type, strict=True)}
         return {name: float(figure) for name, figure in figures.items()}
+
+    def tallies(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray | None:
+        """Of each row the entities that are right, were said, and are true, where tags are read leniently."""
+        import numpy as np
+        from seqeval.metrics.sequence_labeling import get_entities
+
+        if self.scheme is not None:
+            return None
+        pairs = [(set(get_entities(list(p))), set(get_entities(list(r)))) for p, r in zip(predictions, references, strict=True)]
+        return np.array([[len(said & true), len(said), len(true)] for said, true in pairs], dtype=float).reshape(-1, 3)
+
+    def of_tallies(self, sums: np.ndarray) -> np.ndarray:
+        return share(2 * sums[:, 0], sums[:, 1] + sums[:, 2])
