@@ -29,6 +29,7 @@ KINDS = (
     "metrics",
     "targets",
     "checks",
+    "detectors",
     "tokenizers",
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfrecipes import traffic, uncertainty
+from hfrecipes import alarms, traffic, uncertainty
 from hfrecipes.calibration import MOST, MOST_WRITTEN, fit
 from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.folder import Run, read_json, sha256, write_json
@@ -53,7 +53,7 @@ def unseen(recipe: Recipe, run: Run, rows: Sequence[Row]) -> list[str]:
 
 
 def baseline(predictor: Predictor, rows: Sequence[Row]) -> dict[str, Any]:
-    """What held-out rows and the answers to them look like."""
+    """What held-out rows and the answers to them look like, and how far others may be from them by chance."""
     task = predictor.task
     asked = [task.row(row) for row in rows]
     answers = [] if task.by_likelihood else predictor.answer(asked)
@@ -61,6 +61,7 @@ def baseline(predictor: Predictor, rows: Sequence[Row]) -> dict[str, Any]:
     found = {"split": "validation", **traffic.summarise(predictor, asked, answers, confidences)}
     if answers:
         found["balance"] = traffic.balance(predictor, rows)
+    found[alarms.KEY] = alarms.fit(predictor, rows, answers)
     return found
 
 
