@@ -15,10 +15,16 @@ def inputs(task: Task) -> list[str]:
     return [role for role in task.columns if role in read]
 
 
-def texts_alone(task: Task) -> bool:
-    """Whether a text alone can be asked about."""
+def needed(task: Task) -> list[str]:
+    """The columns that a row has to have: the first, and those that the task does not read a row without."""
+    roles = inputs(task)
+    return [role for role in roles if role == roles[0] or not reads(task, {each: TEXT for each in roles if each != role})]
+
+
+def reads(task: Task, item: Any) -> bool:
+    """Whether a task can make a row of a text, or of a mapping."""
     try:
-        return bool(task.row(TEXT))
+        return bool(task.row(item))
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -27,7 +33,7 @@ def example(task: Task) -> Any:
     """A text, or a row, that the task can answer."""
     row = {role: TEXT for role in inputs(task) if task.columns[role].text and task.columns[role].required}
     asked = task.sample(row) if row else TEXT
-    return asked if isinstance(asked, str) or not texts_alone(task) else next(iter(asked.values()))
+    return asked if isinstance(asked, str) or not reads(task, TEXT) else next(iter(asked.values()))
 
 
 def schema(task: Task, items: int) -> dict[str, Any]:
@@ -39,9 +45,8 @@ def schema(task: Task, items: int) -> dict[str, Any]:
         for role, column in task.columns.items()
         if role in roles
     }
-    required = [role for role in roles if task.columns[role].required]
-    row = {"type": "object", "properties": properties, "required": required}
-    item: dict[str, Any] = {"oneOf": [texts, row]} if texts_alone(task) else row
+    row = {"type": "object", "properties": properties, "required": needed(task)}
+    item: dict[str, Any] = {"oneOf": [texts, row]} if reads(task, TEXT) else row
     several = {"type": "array", "items": item, "minItems": 1, "maxItems": items}
     coverage = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
     return {

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from hfrecipes.errors import UserError
+from hfrecipes.serving.examples import reads
 from hfrecipes.serving.limits import Limits, Refusal
 from hfrecipes.serving.served import Question, Served, length
 from hfrecipes.tokens import LONE_SURROGATES
@@ -90,9 +91,7 @@ def _check(served: Served, item: Any, where: str, characters: int) -> None:
         words = isinstance(entry, list) and all(isinstance(word, str) for word in entry)
         if role in roles and not (isinstance(entry, str) if text else words):
             raise Refusal.of(422, where, f"{role} is not {'a text' if text else 'a list of texts'}", wanted)
-    try:
-        row = task.row(item)
-    except (KeyError, TypeError, ValueError):
-        row = {}
-    if missing := [role for role in roles if task.columns[role].required and role not in row]:
+    if isinstance(item, Mapping) and (missing := [role for role in served.needed if role not in item]):
         raise Refusal.of(422, where, f"has no {missing[0]}", wanted)
+    if not reads(task, item):
+        raise Refusal.of(422, where, "is a text alone", wanted)

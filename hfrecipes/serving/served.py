@@ -15,7 +15,7 @@ from hfrecipes.folder import sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.pointer import FILE
-from hfrecipes.serving.examples import example, inputs
+from hfrecipes.serving.examples import example, inputs, needed
 
 T = TypeVar("T")
 Opener = Callable[[Path], Predictor]
@@ -90,6 +90,11 @@ class Served:
     def roles(self) -> list[str]:
         """The columns that an answer is made from."""
         return inputs(self.predictor.task)
+
+    @cached_property
+    def needed(self) -> list[str]:
+        """Those of them that a row has to have."""
+        return needed(self.predictor.task)
 
     def replies(self, questions: Sequence[Question]) -> list[Said]:
         """What to say to each of several questions that are answered together."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
 
-Vector = Annotated[np.ndarray, PlainValidator(lambda given: np.asarray(given, np.float32)), PlainSerializer(lambda v: v.tolist())]
+_READ, _WRITTEN = PlainValidator(lambda given: np.asarray(given, np.float32)), PlainSerializer(lambda v: v.tolist(), list[float])
+Vector = Annotated[np.ndarray, _READ, _WRITTEN]
 
 
 @dataclass(frozen=True)
