@@ -161,3 +161,19 @@ def draw_tokens(cuts: Sequence[Cut], file: Path) -> str | None:
     axes.margins(x=0.12)
     axes.legend()
     return _save(figure, file)
+
+
+def draw_drift(lines: Mapping[str, Sequence[float]], file: Path) -> str | None:
+    """The distance of each detector as a share of its limit, window by window; those beyond it in colours, the others in grey."""
+    if not any(lines.values()):
+        return None
+    figure, axes = _axes(9.0, 5.0)
+    axes.axhline(1.0, color="black", linestyle="--", label="limit")
+    for name, ratios in lines.items():
+        beyond = max(ratios) > 1
+        style = {"marker": "o", "label": name} if beyond else {"color": "lightgray", "zorder": 1}
+        axes.plot(range(1, len(ratios) + 1), ratios, markersize=4, **style)
+    axes.set(xlabel="window", ylabel="distance / limit", yscale="symlog", title="Drift")
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside right upper", fontsize=7)
+    return _save(figure, file)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hfrecipes.report import Report
     from hfrecipes.speed import Timing
     from hfrecipes.tokenization import Cut
+    from hfrecipes.watching import Watched
 
 WIDTH = 120
 """Columns where the output is no terminal."""
@@ -39,6 +40,30 @@ def print_report(found: Report) -> None:
         said = "passed" if verdict["passed"] else "waived" if verdict["waived"] else "FAILED"
         console.print(f"{said}  {verdict['check']}: {verdict['reason']}", highlight=False)
     console.print(f"{found.path.with_name('report.md')}", highlight=False)
+
+
+def print_watched(found: Watched) -> None:
+    """The detectors of a monitor where they were farthest from the held-out rows, and the verdict on all windows."""
+    table = Table(title=f"{len(found.windows)} windows of {found.windows[0].rows} rows")
+    for name in ("detector", "distance", "limit", "in window", "beyond in", "what moved"):
+        table.add_column(name, justify="left" if name in ("detector", "what moved") else "right", overflow="fold")
+    for finding, window, beyond in found.worst():
+        table.add_row(
+            Text(finding.detector),
+            f"{finding.distance:.4f}",
+            f"{finding.limit:.4f}",
+            str(window),
+            f"{len(beyond)} since {beyond[0]}" if beyond else "-",
+            Text(finding.moved),
+        )
+    console = _console()
+    console.print(table)
+    verdict = "drift" if found.drifted else "no drift"
+    rest = f"; the last {found.left} rows are too few to be judged" if found.left else ""
+    console.print(
+        f"{verdict}: {found.alarmed} of {len(found.windows)} windows raised an alarm, chance may bring {found.allowed}{rest}",
+        highlight=False,
+    )
 
 
 def print_frontier(found: Frontier) -> None:

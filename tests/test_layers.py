@@ -73,7 +73,7 @@ LAYERS = (
     ("measurement",),
     ("verification", "monitor"),
     ("serving",),
-    ("choice", "baselines"),
+    ("choice", "baselines", "watching"),
     ("stages",),
     ("verbs", "plugins"),
     ("rate_finder", "tuning", "retention", "frontier", "speed"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from hfrecipes import distributed
-from hfrecipes.cli import on_machine, on_recipes, on_releases, on_runs, on_services
+from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_runs, on_services
 from hfrecipes.errors import HfRecipesError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rollback": on_releases.rollback,
     "releases": on_releases.releases,
     "predict": on_runs.predict,
+    "watch": on_monitor.watch,
     "serve": on_services.serve,
     "list": on_machine.list_parts,
     "show": on_recipes.show,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hfrecipes.errors import UserError
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -36,3 +39,21 @@ def finish(work: Any, folder: Path) -> None:
         print_report(Report.load(folder))
         raise
     print_report(found)
+
+
+def row_of(text: str, verb: str) -> Any:
+    """A text, or the columns in a JSON object: `{"question": "…", "context": "…"}`."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(verb, f"is not JSON: {error}", "Write a text, or an object with the task's columns") from None
+
+
+def column_of(entry: str, roles: Mapping[str, Any]) -> tuple[str, str]:
+    """The role and the name of a column in `ROLE=NAME`."""
+    role, equals, name = entry.partition("=")
+    if not equals or role not in roles:
+        raise UserError("--column", f"'{entry}' names no column of the task", f"Write ROLE=NAME with one of: {', '.join(roles)}")
+    return role, name

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hfrecipes.cli.given import RunFolder, finish
+from hfrecipes.cli.given import RunFolder, column_of, finish, row_of
 from hfrecipes.errors import UserError
 
 
@@ -78,12 +76,12 @@ def predict(
         from hfrecipes.data import Data
         from hfrecipes.inference.files import predict_file
 
-        named = dict(_pair(entry, predictor.task.columns) for entry in column or [])
+        named = dict(column_of(entry, predictor.task.columns) for entry in column or [])
         [source] = texts or []
         print(f"{predict_file(predictor, Data(source, test=split, columns=named), out)} rows in {out}")
         return
     given = iter(texts) if texts else (line.rstrip("\n") for line in sys.stdin)
-    for answer in predictor(_row(text) for text in given):
+    for answer in predictor(row_of(text, "predict") for text in given):
         print(answer)
 
 
@@ -125,23 +123,6 @@ def retention(
 
     found = compare(teacher, student, alone, candidate)
     print("\n\n".join([markdown_table(*found.table()), *found.sentences()]))
-
-
-def _row(text: str) -> Any:
-    """A text, or the columns in a JSON object: `{"question": "…", "context": "…"}`."""
-    if not text.startswith("{"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UserError("predict", f"is not JSON: {error}", "Write a text, or an object with the task's columns") from None
-
-
-def _pair(entry: str, roles: Mapping[str, Any]) -> tuple[str, str]:
-    role, equals, name = entry.partition("=")
-    if not equals or role not in roles:
-        raise UserError("--column", f"'{entry}' names no column of the task", f"Write ROLE=NAME with one of: {', '.join(roles)}")
-    return role, name
 
 
 def _waiver(entry: str) -> tuple[str, str]:
