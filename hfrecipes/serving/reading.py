@@ -38,9 +38,9 @@ def question(body: bytes, served: Served, limits: Limits) -> Question:
         raise Refusal.of(422, "inputs", "is an empty list", FORM)
     if len(items) > limits.items:
         raise Refusal.of(422, "inputs", f"has {len(items)} items", f"Send at most {limits.items} at once")
-    for place, item in enumerate(items):
-        _check(served, item, f"inputs[{place}]" if isinstance(given, list) else "inputs", limits.characters)
-    return Question(served, tuple(items), _coverage(asked.get("coverage"), served))
+    places = [f"inputs[{place}]" for place in range(len(items))] if isinstance(given, list) else ["inputs"]
+    kept = tuple(_item(served, item, place, limits.characters) for item, place in zip(items, places, strict=True))
+    return Question(served, kept, _coverage(asked.get("coverage"), served))
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -50,12 +50,13 @@ def _object(body: bytes) -> dict[str, Any]:
         raise Refusal.of(400, "body", f"is not UTF-8 at byte {error.start}", "Encode it as UTF-8") from None
     try:
         asked = json.loads(text, parse_constant=_constant)
+        halves = ESCAPED.search(body) and LONE_SURROGATES.search(json.dumps(asked, ensure_ascii=False))
     except (ValueError, RecursionError) as error:
         first = str(error).partition("\n")[0] if isinstance(error, json.JSONDecodeError) else "it cannot be read"
         raise Refusal.of(400, "body", f"is not JSON: {first}", FORM) from None
     if not isinstance(asked, dict):
         raise Refusal.of(422, "body", "is not a JSON object", FORM)
-    if ESCAPED.search(body) and LONE_SURROGATES.search(json.dumps(asked, ensure_ascii=False)):
+    if halves:
         raise Refusal.of(422, "body", "has half of a surrogate pair, which is no character", "Send whole characters")
     return asked
 
@@ -76,14 +77,12 @@ def _coverage(coverage: Any, served: Served) -> float | None:
     return float(coverage)
 
 
-def _check(served: Served, item: Any, where: str, characters: int) -> None:
-    """Raises a Refusal for an item that is neither a text nor a row of the task, or too long."""
+def _item(served: Served, item: Any, where: str, characters: int) -> Any:
+    """A text, or a row without its labels. Raises a Refusal for what is neither, or too long."""
     task, roles = served.predictor.task, served.roles
     wanted = "Its columns are: " + ", ".join(f"{role} ({task.columns[role].meaning})" for role in roles)
     if not isinstance(item, (str, Mapping)):
         raise Refusal.of(422, where, "is neither a text nor an object", wanted)
-    if (count := length(item)) > characters:
-        raise Refusal.of(422, where, f"has {count} characters", f"Send at most {characters}")
     for role, entry in item.items() if isinstance(item, Mapping) else ():
         if role not in task.columns:
             raise Refusal.of(422, where, f"has the unknown column {role[:60]!r}", wanted)
@@ -95,3 +94,7 @@ def _check(served: Served, item: Any, where: str, characters: int) -> None:
         raise Refusal.of(422, where, f"has no {missing[0]}", wanted)
     if not reads(task, item):
         raise Refusal.of(422, where, "is a text alone", wanted)
+    kept = {role: item[role] for role in roles if role in item} if isinstance(item, Mapping) else item
+    if (count := length(kept)) > characters:
+        raise Refusal.of(422, where, f"has {count} characters", f"Send at most {characters}")
+    return kept

@@ -130,8 +130,7 @@ class Served:
 
 
 def length(item: Any) -> int:
-    """The characters of a text, of a list, or of the texts of a row."""
+    """The characters of a text, or of the texts and words of a row."""
     if isinstance(item, str):
         return len(item)
-    entries = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-    return sum(map(length, entries))
+    return sum(len(word) for entry in item.values() for word in entry)
