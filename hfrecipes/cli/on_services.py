@@ -28,7 +28,7 @@ def serve(
         Path | None, typer.Option(help=f"A file with the key that clients have to show; else {KEY} of the environment.")
     ] = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Rows that are accepted at once; beyond it the answer is 503.")] = 256,
-    batch_rows: Annotated[int, typer.Option(min=1, help="Rows that are answered together at most.")] = 64,
+    batch_rows: Annotated[int, typer.Option(min=1, help="Rows that are answered together at most.")] = 128,
     wait_ms: Annotated[float, typer.Option(help="Milliseconds that a row waits for others.")] = 2.0,
     items: Annotated[int, typer.Option(min=1, help="Items of one request at most.")] = 128,
     characters: Annotated[int, typer.Option(min=1, help="Characters of one item at most.")] = 20_000,

@@ -14,7 +14,7 @@ class Limits:
     `size` bytes, and ends after `timeout` seconds."""
 
     in_flight: int = 256
-    batch_rows: int = 64
+    batch_rows: int = 128
     batch_characters: int = 100_000
     wait_ms: float = 2.0
     items: int = 128
