@@ -34,6 +34,8 @@ from hfrecipes.uncertainty import load as load_uncertainty
 if TYPE_CHECKING:
     from hfrecipes.inference.cache import Cache
 
+TOGETHER = 32 * 512
+"""Tokens, padding included, of a batch that is not planned."""
 AT_FIRST, LOOK_AHEAD = 64, 2048
 """Texts read ahead of the answers when they come from a stream: few at first, so that the first answer comes soon, then twice as
 many each time."""
@@ -263,9 +265,12 @@ class Predictor:
         return self._answers(rows, features, plan(lengths, self.slots, equal=self.batch_dependent))
 
     def together(self, rows: Sequence[Row]) -> list[Any]:
-        """Answers for rows as exactly one batch."""
+        """Answers for rows as exactly one batch, or as few as fit into memory where one text fills many windows."""
         features = self.task.encode(rows, self.tokens, self.config)
-        return self._answers(rows, features, [list(range(len(features)))])
+        size = max(1, TOGETHER // max((len(f["input_ids"]) for f in features), default=1))
+        return self._answers(
+            rows, features, [list(range(i, min(i + size, len(features)))) for i in range(0, len(features), size)]
+        )
 
     def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
         """For each row the negative log-likelihood (in nats, summed) and the number of the tokens that the task's probes ask

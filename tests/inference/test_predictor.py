@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +161,20 @@ def test_a_repository_of_the_hub_is_opened_by_its_name(finished: Path, tmp_path:
     assert Predictor.open("someone/films")("the film was good").label == "positive"
     with pytest.raises(ModelError, match="there is no such folder, and on the Hub"):
         Predictor.open("someone/plays")
+
+
+def test_rows_together_are_one_batch_as_far_as_memory_allows(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Predictor.open(finished, "fp32")
+    shapes: list[tuple[int, ...]] = []
+
+    def engine(batch: Any) -> Any:
+        shapes.append(batch["input_ids"].shape)
+        return whole.engine(batch)
+
+    rows = [{"text": text} for text in ("the film was good", "bad", "the plot was lovely and my scene")]
+    noted = dataclasses.replace(whole, engine=engine)
+    one = noted.together(rows)
+    monkeypatch.setattr("hfrecipes.inference.predictor.TOGETHER", 20)
+    several = noted.together(rows)
+    assert [shape[0] for shape in shapes] == [3, 2, 1]
+    assert [answer.label for answer in one] == [answer.label for answer in several]
