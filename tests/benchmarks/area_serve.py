@@ -23,7 +23,7 @@ from tests.benchmarks.processes import ONE_THREAD, QUIET, answer
 
 ROUNDS = 3
 SECONDS, LONG = 5, 30
-CLIENTS = 128
+CLIENTS = 256
 ITEMS, IN_FLIGHT = 16, 256
 """Items of a request under overload, and rows that the service takes: so that clients in Python can ask ten times too much."""
 FULL = IN_FLIGHT // ITEMS

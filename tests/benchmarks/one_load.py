@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.one_load '{"address": "127.0.0.1:8000", "clients": 8, "seconds": 5, "items": 1, "pause": 0}'
 
-A client that is refused asks again after `pause` seconds. Prints how many requests a second were answered and refused, how many
-were lost (another status, or no answer), and milliseconds at quantiles. Plain sockets, which cost less than a library's client.
+A client that is refused asks again after about `pause` seconds, each after others. Prints how many requests a second were
+answered and refused, how many were lost (another status, or no answer), and milliseconds at quantiles. Plain sockets, which cost
+less than a library's client.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import time
 from typing import Any
@@ -28,6 +30,7 @@ class Load:
         self.asked = asked
         self.took: dict[int, list[float]] = {}
         self.lost = 0
+        self.draw = random.Random(0)
         self.began = time.perf_counter()
         self.end = self.began + WARM + asked["seconds"]
         given = texts(GIVEN)
@@ -50,7 +53,7 @@ class Load:
             if started > self.began + WARM:
                 self.took.setdefault(status, []).append(1000 * (time.perf_counter() - started))
             if status == 503:
-                await asyncio.sleep(self.asked["pause"])
+                await asyncio.sleep(self.asked["pause"] * self.draw.uniform(0.5, 1.5))
         writer.close()
 
     async def run(self) -> dict[str, Any]:
