@@ -17,6 +17,7 @@ LABELS = [DRAW.choice(["a", "b", "c", "oos"], size=60).tolist() for _ in range(2
 MARKS = [DRAW.integers(0, 2, size=(60, 3)).tolist() for _ in range(2)]
 TAGS = [[DRAW.choice(["O", "B-X", "I-X", "B-Y"], size=6).tolist() for _ in range(60)] for _ in range(2)]
 TEXTS = [[" ".join(DRAW.choice(["red", "fox", "a", "den"], size=3)) for _ in range(60)] for _ in range(2)]
+LOSSES = [[[float(DRAW.random() * 9), 3] for _ in range(60)], [""] * 60]
 CASES: list[tuple[str, dict[str, Any], list[Any]]] = [
     ("accuracy", {}, LABELS),
     ("accuracy", {}, MARKS),
@@ -24,6 +25,7 @@ CASES: list[tuple[str, dict[str, Any], list[Any]]] = [
     *(("f1", {"average": average}, given) for average in ("macro", "micro", "weighted") for given in (LABELS, MARKS)),
     ("entity_f1", {}, TAGS),
     ("squad", {}, TEXTS),
+    ("perplexity", {}, LOSSES),
 ]
 
 

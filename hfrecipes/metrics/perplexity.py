@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfrecipes.errors import DataError
-from hfrecipes.metrics import Metric
+from hfrecipes.metrics import Metric, share
 from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @value
@@ -34,3 +37,15 @@ class Perplexity(Metric):
             return {self.figure: math.exp(math.fsum(loss for loss, _ in predictions) / tokens)}
         except OverflowError:
             return {self.figure: math.inf}
+
+    def tallies(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
+        import numpy as np
+
+        return np.array(predictions, dtype=float).reshape(-1, 2)
+
+    def of_tallies(self, sums: np.ndarray) -> np.ndarray:
+        """1, of no surprise, where there is no token to predict."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(share(sums[:, 0], sums[:, 1])))

@@ -98,6 +98,7 @@ def test_a_task_trains_exports_and_answers_the_same_everywhere(
             "model": str(model),
             "train": {"learning_rate": 5e-3, "num_train_epochs": 2, "per_device_train_batch_size": 8, "bf16": False},
             "export": ["cpu"],
+            "check": [],
         },
     )
     report = verbs.run(recipe, tmp_path / "run")
