@@ -232,9 +232,11 @@ def _means(draw: np.random.Generator, coordinates: np.ndarray, size: int, draws:
 
 def _together(apart: np.ndarray, rate: float) -> np.ndarray:
     """Limits that a share of at most `rate` of all draws exceeds in any detector; `apart` has the shape (detectors, draws). The
-    rank is one standard error on the safe side."""
+    rank is one standard error on the safe side. The scale of a detector is how far 1 of 100 draws is from the middle one, or half
+    of how far the rarest are: where few draws move at all, they must not widen the limits of the others."""
     middle = np.median(apart, axis=1)
-    scale = np.quantile(apart, 0.99, axis=1) - middle
+    usual, rare = np.quantile(apart, [0.99, 1 - rate / len(apart)], axis=1) - middle
+    scale = np.maximum(usual, rare / 2)
     moves = scale > 1e-9
     draws = apart.shape[1]
     allowed = max(1, math.floor(rate * draws - math.sqrt(rate * draws)))

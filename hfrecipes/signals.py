@@ -50,11 +50,13 @@ class Sample:
         return Sample({feature: found[at] for feature, found in self.numbers.items()}, names, self.vectors[at])
 
     def novelty(self) -> Sample:
-        """One row of which no number and no name stands in the sample."""
+        """One row of which no number and no name stands in the sample; its confidence is at the other end of the scale."""
         numbers = {
             feature: np.array([np.nextafter(np.nanmax(found), np.inf) if not np.isnan(found).all() else 0.0])
             for feature, found in self.numbers.items()
         }
+        if CONFIDENCE in numbers:
+            numbers[CONFIDENCE] = np.array([float(np.nanmean(self.numbers[CONFIDENCE]) < 0.5)])
         return Sample(numbers, dict.fromkeys(self.names, ("\0",)), self.vectors.mean(axis=0, keepdims=True))
 
 

@@ -21,14 +21,15 @@ class Ks(Averages):
     """ks: the greatest distance of two distribution functions, of confidence, of lengths, or of shares of tokens (Smirnov 1948,
     The Annals of Mathematical Statistics 19).
 
-    It is taken at quantiles of the baseline, at most 64 of them, which is what a summary of bounded size can hold.
+    It is taken at quantiles of the baseline and below all of them, at 64 points at most, which is what a summary of bounded size
+    can hold.
     """
 
     feature: Literal["confidence", "characters", "tokens", "unknown_tokens", "rare_tokens"] = "confidence"
 
     def learn(self, sample: Sample) -> dict[str, Any]:
-        points = np.nanquantile(sample.numbers[self.feature], np.linspace(0, 1, POINTS))
-        return {"points": [float(point) for point in np.unique(points)]}
+        points = np.unique(np.nanquantile(sample.numbers[self.feature], np.linspace(0, 1, POINTS - 1)))
+        return {"points": [float(np.nextafter(points[0], -np.inf)), *(float(point) for point in points)]}
 
     def coordinates(self, learned: Mapping[str, Any], sample: Sample) -> np.ndarray:
         at_most: np.ndarray = sample.numbers[self.feature][:, None] <= np.array(learned["points"])

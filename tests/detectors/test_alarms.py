@@ -74,6 +74,17 @@ def test_a_feature_that_no_held_out_row_varied_in_allows_for_what_chance_hid() -
         assert ("ks(unknown_tokens)" in beyond(found, sample)) is raises
 
 
+def test_a_model_that_was_always_sure_may_be_unsure_once() -> None:
+    sure = {**HELD_OUT.numbers, "confidence": np.ones(600)}
+    found = opened(alarms.calibrated(Sample(sure, HELD_OUT.names, HELD_OUT.vectors)))
+    fresh = drawn(200, seed=9)
+    for count, raises in ((1, False), (30, True)):
+        unsure = np.where(np.arange(200) < count, 0.4, 1.0)
+        sample = Sample({**fresh.numbers, "confidence": unsure}, fresh.names, fresh.vectors)
+        assert ({"confidence(confidence)", "ks(confidence)"} <= {*beyond(found, sample)}) is raises
+        assert bool({"confidence(confidence)", "ks(confidence)"} & {*beyond(found, sample)}) is raises
+
+
 def test_features_that_a_task_lacks_are_not_watched_and_few_rows_have_no_limits() -> None:
     numbers = {name: found for name, found in HELD_OUT.numbers.items() if name != "confidence"}
     made = alarms.calibrated(Sample(numbers, {"script": HELD_OUT.names["script"]}, HELD_OUT.vectors))
