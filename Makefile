@@ -13,7 +13,7 @@ demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
 
 test: $(DEMO)
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
