@@ -21,7 +21,7 @@ from hfrecipes.columns import Column
 from hfrecipes.duplicates import plain
 from hfrecipes.errors import DataError
 from hfrecipes.part import Checked, hint, value
-from hfrecipes.traffic import texts_of
+from hfrecipes.traffic import text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -176,8 +176,8 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
     kept = kept.rename_columns({n: r for r, n in found.items() if n != r})
     if not data.drop_leaks or split == data.test or data.test not in splits:
         return kept
-    held = {plain(" ".join(texts_of(row, roles))) for row in take(data, splits, data.test, roles)}
-    texts = [plain(" ".join(texts_of(row, roles))) for row in kept]
+    held = {plain(text_of(row, roles)) for row in take(data, splits, data.test, roles)}
+    texts = [plain(text_of(row, roles)) for row in kept]
     return kept.select([i for i, text in enumerate(texts) if text not in held])
 
 

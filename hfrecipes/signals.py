@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfrecipes.errors import DataError
-from hfrecipes.traffic import script, texts_of, things
+from hfrecipes.traffic import script, text_of, things
 
 if TYPE_CHECKING:
     from hfrecipes.tasks import Row, Task
@@ -70,7 +70,7 @@ def join(samples: Sequence[Sample]) -> Sample:
 
 def cut(rows: Sequence[Row], task: Task, tokens: Tokens) -> list[np.ndarray]:
     """The ids of the tokens of each row's texts, without special tokens."""
-    encoded = tokens.encode([" ".join(texts_of(row, task.columns)) for row in rows])
+    encoded = tokens.encode([text_of(row, task.columns) for row in rows])
     return [np.array(e.ids, dtype=np.int64)[np.array(e.special_tokens_mask, dtype=np.int64) == 0] for e in encoded]
 
 
@@ -96,7 +96,7 @@ def see(
     it the rows are the held-out ones themselves, and a token is rare that stands in no other of them.
     """
     ids = cut(rows, task, tokens)
-    texts = [" ".join(texts_of(row, task.columns)) for row in rows]
+    texts = [text_of(row, task.columns) for row in rows]
     unknown = tokens.tokenizer.token_to_id(tokens.names["unk_token"]) if "unk_token" in tokens.names else None
     common = spread(ids, tokens.tokenizer.get_vocab_size()) > 1 if known is None else known
     numbers = {

@@ -32,7 +32,7 @@ def summarise(
     tokens, and scripts."""
     task, config = predictor.task, predictor.config
     asked = [task.row(row) for row in rows]
-    texts = [" ".join(texts_of(row, task.columns)) for row in asked]
+    texts = [text_of(row, task.columns) for row in asked]
     encoded = predictor.tokens.encode(texts)
     unknown = predictor.tokens.names.get("unk_token")
     ids = [encoding.ids for encoding in encoded]
@@ -69,8 +69,8 @@ def embeddings(states: np.ndarray) -> dict[str, Any]:
     }
 
 
-def texts_of(row: Row, columns: Mapping[str, Any]) -> list[str]:
-    """The texts in a row, words joined by blanks."""
+def text_of(row: Row, columns: Mapping[str, Any]) -> str:
+    """All texts in a row, and its words, joined by blanks."""
     found = []
     for role in columns:
         entry = row.get(role)
@@ -78,7 +78,7 @@ def texts_of(row: Row, columns: Mapping[str, Any]) -> list[str]:
             found.append(entry)
         elif role == "tokens" and isinstance(entry, list):
             found.append(" ".join(map(str, entry)))
-    return found
+    return " ".join(found)
 
 
 def things(prediction: Any, config: Mapping[str, Any]) -> Iterator[str]:

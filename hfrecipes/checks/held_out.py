@@ -11,7 +11,7 @@ from hfrecipes.data import open_splits, take
 from hfrecipes.duplicates import duplicates
 from hfrecipes.folder import read_json
 from hfrecipes.part import value
-from hfrecipes.traffic import texts_of
+from hfrecipes.traffic import text_of
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
@@ -36,12 +36,12 @@ class HeldOut(Check):
         data, roles = case.recipe.data, case.recipe.task.columns
         splits = open_splits(data)
         seen = [
-            " ".join(texts_of(row, roles))
+            text_of(row, roles)
             for split in (data.train, data.validation)
             if split in splits
             for row in take(data, splits, split, roles)
         ]
-        asked = [" ".join(texts_of(row, roles)) for row in case.rows]
+        asked = [text_of(row, roles) for row in case.rows]
         found = duplicates(asked, seen, self.similarity)
         facts = read_json(case.run.data / "facts.json")
         reads = read_json(case.run.path / "test_reads.json")

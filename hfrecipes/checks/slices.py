@@ -10,7 +10,7 @@ from hfrecipes.bootstrap import drawn, interval
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.part import value
 from hfrecipes.slices import per_class, slices
-from hfrecipes.traffic import texts_of
+from hfrecipes.traffic import text_of
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
@@ -33,7 +33,7 @@ class Slices(Check):
         for metric in metrics:
             scores, again = drawn(metric, [said], references)
             figures[metric.figure] = {"score": scores[0], "interval": interval([each[0] for each in again])}
-        texts = [" ".join(texts_of(task.row(row), task.columns)) for row in case.rows]
+        texts = [text_of(task.row(row), task.columns) for row in case.rows]
         parts = {}
         for name, rows in slices(texts, references).items() if metrics else ():
             if len(rows) >= self.min_rows:

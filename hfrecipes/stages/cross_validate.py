@@ -20,7 +20,7 @@ from hfrecipes.measurement import score
 from hfrecipes.metrics import scores
 from hfrecipes.stages import log, stage
 from hfrecipes.stages.ensemble import TRAINED, train_beside
-from hfrecipes.traffic import texts_of
+from hfrecipes.traffic import text_of
 from hfrecipes.uncertainty import calibration_error, judged
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _answered(recipe: Recipe, fold: Run, held: list[int]) -> dict[str, Any]:
     said = [
         {
             "row": number,
-            "text": " ".join(texts_of(row, task.columns)),
+            "text": text_of(row, task.columns),
             "prediction": task.prediction(answer, config),
             "reference": reference,
         }
