@@ -39,18 +39,19 @@ class Measured:
 
 def score(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]) -> tuple[dict[str, float], list[Any]]:
     """The figures of the metrics over labelled `rows`, and the predictions they were computed from."""
-    return _scored(predictor, rows, metrics, _answers(predictor, rows))
+    return scored(predictor, rows, metrics, answered(predictor, rows))
 
 
-def _answers(predictor: Predictor, rows: Sequence[Row]) -> list[Any]:
+def answered(predictor: Predictor, rows: Sequence[Row]) -> list[Any]:
     """The answers to labelled rows; none where it is likelihood that counts."""
     task = predictor.task
     return [] if task.by_likelihood else predictor.answer([task.row(row) for row in rows])
 
 
-def _scored(
+def scored(
     predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric], answers: Sequence[Any]
 ) -> tuple[dict[str, float], list[Any]]:
+    """What `score` gives, for answers that are there already."""
     task, config = predictor.task, predictor.config
     if task.by_likelihood:
         predictions: list[Any] = [list(pair) for pair in predictor.likelihood(rows)]
@@ -67,8 +68,8 @@ def measure(predictor: Predictor, rows: Sequence[Row], metrics: Sequence[Metric]
     where the model writes, and `ALONE` of them one by one.
     """
     task = predictor.task
-    given = _answers(predictor, rows)
-    reached, served = _scored(predictor, rows, metrics, given)
+    given = answered(predictor, rows)
+    reached, served = scored(predictor, rows, metrics, given)
     claims, nonconformity = judged(predictor, rows, given)
     found = {"served": served}
     step = -(-len(rows) // (WRITTEN if task.generates else SAMPLE))

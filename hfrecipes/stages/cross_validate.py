@@ -16,8 +16,7 @@ from hfrecipes.data import Data, few, open_splits, take
 from hfrecipes.folder import Run, read_json, write_json
 from hfrecipes.folds import Validate
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.measurement import score
-from hfrecipes.metrics import scores
+from hfrecipes.measurement import answered, scored
 from hfrecipes.stages import log, stage
 from hfrecipes.stages.ensemble import TRAINED, train_beside
 from hfrecipes.traffic import text_of
@@ -85,24 +84,25 @@ def _answered(recipe: Recipe, fold: Run, held: list[int]) -> dict[str, Any]:
     rows = list(take(recipe.data, open_splits(recipe.data), "test", recipe.task.columns))
     predictor = Predictor.open(fold.path, "pytorch")
     task, config = predictor.task, predictor.config
-    metrics = recipe.metrics(config)
-    if task.by_likelihood:
-        return {"scores": score(predictor, rows, metrics)[0], "rows": len(rows), "claims": [], "answers": []}
-    answers = predictor.answer([task.row(row) for row in rows])
-    references = [task.reference(row, config) for row in rows]
+    answers = answered(predictor, rows)
+    reached, predictions = scored(predictor, rows, recipe.metrics(config), answers)
     said = [
         {
             "row": number,
             "text": text_of(row, task.columns),
-            "prediction": task.prediction(answer, config),
-            "reference": reference,
+            "prediction": prediction,
+            "reference": task.reference(row, config),
         }
-        for number, row, answer, reference in zip(held, rows, answers, references, strict=True)
+        for number, row, prediction in zip(held, rows, predictions, strict=True)
     ]
     if config.get("problem_type") == "single_label_classification":
         said = [{**each, "scores": task.form(answer, config, "scores")} for each, answer in zip(said, answers, strict=True)]
-    reached = scores(metrics, task.forms(answers, config, metrics), references)
-    return {"scores": reached, "rows": len(rows), "claims": judged(predictor, rows, answers)[0], "answers": said}
+    return {
+        "scores": reached,
+        "rows": len(rows),
+        "claims": judged(predictor, rows, answers)[0],
+        "answers": said if answers else [],
+    }
 
 
 def _write(run: Run, found: list[dict[str, Any]]) -> None:
