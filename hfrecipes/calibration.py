@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfrecipes.inference.planning import plan
 from hfrecipes.uncertainty import UNFITTED, Uncertainty, fit_temperature, judged
@@ -19,16 +19,19 @@ MOST, MOST_WRITTEN = 4000, 128
 """Rows that a model is fitted on, and those of a model that writes."""
 
 
-def fit(predictor: Predictor, rows: Sequence[Row]) -> Uncertainty:
-    """The temperature of a predictor and its scores of nonconformity on labelled `rows`: the first `MOST` of them."""
+def fit(predictor: Predictor, rows: Sequence[Row]) -> tuple[Predictor, list[Any]]:
+    """The predictor with its temperature and its scores of nonconformity on labelled `rows`, the first `MOST` of them, and what
+    it answers to those; no answers where it is likelihood that counts."""
     task = predictor.task
     if task.by_likelihood:
-        return Uncertainty(rows=len(rows))
+        return dataclasses.replace(predictor, uncertainty=Uncertainty(rows=len(rows))), []
     rows = rows[: MOST_WRITTEN if task.generates else MOST]
     bare = dataclasses.replace(predictor, uncertainty=UNFITTED, cache=None)
     heated = dataclasses.replace(bare, uncertainty=Uncertainty(fit_temperature(_graded(bare, rows))))
-    _, scores = judged(heated, rows, heated.answer([task.row(row) for row in rows]))
-    return Uncertainty(heated.uncertainty.temperature, tuple(sorted(scores)), len(rows))
+    answers = heated.answer([task.row(row) for row in rows])
+    _, scores = judged(heated, rows, answers)
+    found = Uncertainty(heated.uncertainty.temperature, tuple(sorted(scores)), len(rows))
+    return dataclasses.replace(heated, uncertainty=found), answers
 
 
 def _graded(predictor: Predictor, rows: Sequence[Row]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

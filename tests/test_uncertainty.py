@@ -122,13 +122,12 @@ def test_every_way_of_asking_gives_the_same_at_a_coverage(finished: Path) -> Non
 def test_right_labels_are_covered_on_the_rows_that_were_fitted(finished: Path) -> None:
     predictor = Predictor.open(finished)
     rows = read_json(finished / "answers/rows.json")
-    fitted = fit(predictor, rows)
-    asker = dataclasses.replace(predictor, uncertainty=fitted)
+    asker, _ = fit(predictor, rows)
     found = asker([row["text"] for row in rows], coverage=0.9)
     inside = [row["label"] in each.among for row, each in zip(rows, found, strict=True)]
     assert sum(inside) / len(inside) >= 0.9
     claims, scores = judged(asker, rows, asker([row["text"] for row in rows]))
-    assert len(claims) == len(scores) == len(rows) == fitted.rows
+    assert len(claims) == len(scores) == len(rows) == asker.uncertainty.rows
 
 
 def test_the_figures_of_a_run_hold_what_confidence_was_worth(finished: Path) -> None:

@@ -36,9 +36,9 @@ def calibrate(recipe: Recipe, run: Run) -> None:
     if missing := unseen(recipe, run, rows):
         log.warning("no held-out row is of %s: what is promised says nothing about them", ", ".join(missing))
     weights = {"weights": sha256(run.model / WEIGHTS)}
-    fitted = fit(Predictor.open(run.path, "pytorch"), rows)
-    write_json(run.model / uncertainty.FILE, {**weights, "pytorch": uncertainty.dump(fitted)})
-    found = baseline(Predictor.open(run.path, "pytorch"), rows)
+    fitted, answers = fit(Predictor.open(run.path, "pytorch"), rows)
+    write_json(run.model / uncertainty.FILE, {**weights, "pytorch": uncertainty.dump(fitted.uncertainty)})
+    found = baseline(fitted, rows, answers)
     found["embeddings"] = traffic.embeddings(states(run.model, rows[: traffic.EMBEDDED]))
     write_json(run.model / traffic.FILE, {**weights, **found})
 
@@ -52,11 +52,10 @@ def unseen(recipe: Recipe, run: Run, rows: Sequence[Row]) -> list[str]:
     return sorted(set(learned["label2id"]) - {recipe.task.reference(row, config) for row in rows})
 
 
-def baseline(predictor: Predictor, rows: Sequence[Row]) -> dict[str, Any]:
+def baseline(predictor: Predictor, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, Any]:
     """What held-out rows and the answers to them look like, and how far others may be from them by chance."""
     task = predictor.task
     asked = [task.row(row) for row in rows]
-    answers = [] if task.by_likelihood else predictor.answer(asked)
     confidences = predictor.confidences(asked, answers) if answers else []
     found = {"split": "validation", **traffic.summarise(predictor, asked, answers, confidences)}
     if answers:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hfrecipes.recipe import Recipe
-    from hfrecipes.targets import Target
     from hfrecipes.tasks import Row
 
 CALIBRATION_BATCHES = 16
@@ -71,31 +70,22 @@ def export(recipe: Recipe, run: Run) -> None:
                 facts |= {"lacking": lack, "examined": examine(bundle, graphs, samples[0], exact)}
                 log.info("%s: this machine lacks %s, so the structure of the bundle is checked, not its speed", target.name, lack)
             else:
-                write_json(bundle / uncertainty.FILE, fitted(bundle, graphs, target, held))
-                if watched := baseline(bundle, list(graphs)[-1], graphs, target, held[: alarms.MOST]):
+                opened = {name: fit(Predictor.over(bundle, graph, target.providers), held) for name, graph in graphs.items()}
+                worth = {name: uncertainty.dump(predictor.uncertainty) for name, (predictor, _) in opened.items()}
+                write_json(bundle / uncertainty.FILE, worth)
+                if watched := baseline(list(graphs)[-1], *opened[list(graphs)[-1]], held):
                     write_json(bundle / traffic.FILE, {"weights": facts["checkpoint"], **watched})
             seal(bundle, {**facts, "default": list(graphs)[-1], "graphs": graphs})
         first = next((name for name, lack in lacking.items() if lack is None), recipe.export[0].name)
         write_json(folder / "index.json", {"default": first, "targets": list(lacking)})
 
 
-def fitted(bundle: Path, graphs: Mapping[str, Mapping[str, Any]], target: Target, rows: Sequence[Row]) -> dict[str, Any]:
-    """The uncertainty of each graph of a bundle, whose confidences are not those of the checkpoint it was made from."""
-    opened = {name: Predictor.over(bundle, graph, target.providers) for name, graph in graphs.items()}
-    return {name: uncertainty.dump(fit(predictor, rows)) for name, predictor in opened.items()}
-
-
-def baseline(
-    bundle: Path, name: str, graphs: Mapping[str, Mapping[str, Any]], target: Target, rows: Sequence[Row]
-) -> dict[str, Any]:
+def baseline(name: str, predictor: Predictor, answers: Sequence[Any], rows: Sequence[Row]) -> dict[str, Any]:
     """What a monitor compares with the answers of the graph `name`; nothing where the checkpoint's baseline says as much, since
     answers have no confidence or the rows are too few."""
-    predictor = Predictor.over(bundle, graphs[name], target.providers)
-    task = predictor.task
-    if task.generates or task.by_likelihood or len(rows) < alarms.FEWEST:
+    if predictor.task.generates or predictor.task.by_likelihood or len(rows) < alarms.FEWEST:
         return {}
-    predictor = dataclasses.replace(predictor, uncertainty=uncertainty.load(bundle, name))
-    return {"graph": name, alarms.KEY: alarms.fit(predictor, rows, predictor.answer([task.row(row) for row in rows]))}
+    return {"graph": name, alarms.KEY: alarms.fit(predictor, rows, answers)}
 
 
 def examine(

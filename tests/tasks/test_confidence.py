@@ -104,7 +104,7 @@ def test_a_written_text_is_as_sure_as_its_tokens_are_probable(
     assert predictor.confidences(rows, answers)[0] == [pytest.approx(math.exp(-loss), rel=1e-4)]
     claims, scores = judged(predictor, rows, answers)
     assert len(claims) == 2 and scores == []
-    assert fit(predictor, rows).rows == 2
+    assert fit(predictor, rows)[0].uncertainty.rows == 2
     told = [task.taught(row, answer) for row, answer in zip(rows, answers, strict=True)]
     assert all(task.right(answer, row, predictor.config) == [True] for answer, row in zip(answers, told, strict=True))
 
