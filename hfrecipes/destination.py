@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
+from hfrecipes.hub import NAME
 from hfrecipes.part import Checked, keywords, value
+from hfrecipes.pointer import FILE
 
 if TYPE_CHECKING:
-    from hfrecipes.releases import Releases
-
-REPO = re.compile(r"[\w.-]+/[\w.-]+")
+    from hfrecipes.releases import Release, Releases
 
 
 @value
@@ -34,7 +33,7 @@ class Publish(Checked):
             return given
         if bool(keys.get("registry")) == bool(keys.get("repo")):
             raise PydanticCustomError("publish", "names no place, or two. Write `registry: FOLDER` or `repo: owner/name`")
-        if keys.get("repo") and not REPO.fullmatch(str(keys["repo"])):
+        if keys.get("repo") and not NAME.fullmatch(str(keys["repo"])):
             raise PydanticCustomError(
                 "publish", "'{repo}' is no repository. Write `repo: owner/name`", {"repo": str(keys["repo"])}
             )
@@ -57,10 +56,8 @@ class Publish(Checked):
 
         return HubReleases(str(self.repo), private=self.private, pull_request=self.pull_request, check=answer)
 
-    def production(self) -> tuple[str | None, Path | None]:
-        """The name and the folder of the release in production; nothing before the first."""
-        if self.registry is not None and not (Path(self.registry).expanduser() / "production.json").is_file():
-            return None, None
-        found = self.releases()
-        current = found.current()
-        return (current.name, found.folder(current.name)) if current else (None, None)
+    def production(self) -> Release | None:
+        """The release in production; None before the first, and where there is no registry yet."""
+        if self.registry is not None and not (Path(self.registry).expanduser() / FILE).is_file():
+            return None
+        return self.releases().current()

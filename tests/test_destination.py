@@ -27,7 +27,7 @@ def test_a_repository_has_an_owner() -> None:
 
 def test_before_the_first_release_nothing_is_in_production(tmp_path: Path) -> None:
     place = Publish(registry=str(tmp_path / "models/intents"))
-    assert place.production() == (None, None)
+    assert place.production() is None
     assert place.where == "intents" and Publish(repo="me/x").where == "me/x"
 
 
@@ -37,9 +37,11 @@ def test_what_is_in_production_is_found(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     registry.add(tmp_path / "release")
     place = Publish(registry=str(tmp_path / "registry"))
-    assert place.production() == (None, None)
+    assert place.production() is None
     registry.promote("v1")
-    assert place.production() == ("v1", registry.folder("v1"))
+    found = place.production()
+    assert found is not None and found == registry.current()
+    assert (found.name, place.releases().folder(found.name)) == ("v1", registry.folder("v1"))
 
 
 def test_of_an_absolute_path_its_last_part_is_left() -> None:

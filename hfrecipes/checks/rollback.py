@@ -28,9 +28,10 @@ class Rollback(Check):
         if publish is None:
             return {"place": None}
         where = publish.where
-        current, folder = publish.production()
-        if current is None or folder is None:
+        found = publish.production()
+        if found is None:
             return {"place": where, "previous": None}
+        current, folder = found.name, publish.releases().folder(found.name)
         try:
             old = type(case.predictor).open(folder)
             task, config = case.predictor.task, case.predictor.config

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     blocks=("check", "evaluate", "validate", "card", "publish"),
     after=lambda recipe: ("measure", *(["cross_validate"] if recipe.validate else [])),
     outputs=("checks.json", "evidence"),
-    source=lambda recipe, run: [limits(run), recipe.publish and recipe.publish.production()[0]],
+    source=lambda recipe, run: [limits(run), in_production(recipe)],
 )
 def check(recipe: Recipe, run: Run) -> None:
     """The evidence of each check of the recipe, to `evidence/`, and its verdict, to `checks.json`."""
@@ -50,6 +50,12 @@ def gathered(recipe: Recipe, seen: Case, folder: Path) -> dict[str, Any]:
             write_json(folder / name, {key: entry for key, entry in found.items() if key not in part.texts})
             write_json(folder / "texts" / name, {key: entry for key, entry in found.items() if key in part.texts})
     return evidence
+
+
+def in_production(recipe: Recipe) -> str:
+    """The name of the release that this one is held against; empty where there is none."""
+    found = recipe.publish.production() if recipe.publish else None
+    return found.name if found else ""
 
 
 def limits(run: Run) -> str:

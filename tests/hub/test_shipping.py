@@ -31,7 +31,7 @@ promoted = place.releases().promote(release.name)
 texts = ["the film was good", "the film was awful plot"]
 print(json.dumps({
     "before": before,
-    "names": [release.name, again.name, promoted.name, place.production()[0]],
+    "names": [release.name, again.name, promoted.name, place.production().name],
     "complete": verify(local_folder("me/films@production"))["complete"],
     "bundle": [str(answer) for answer in Predictor.open("me/films@v1")(texts)],
     "head": [str(answer) for answer in Predictor.open("me/films")(texts)],
@@ -55,7 +55,7 @@ def test_a_shipped_run_goes_to_the_hub_and_answers_from_there(hub: Hub, shown: P
     found = json.loads(done.stdout.splitlines()[-1])
     here = [str(answer) for answer in Predictor.open(shown)(["the film was good", "the film was awful plot"])]
     assert found == {
-        "before": [None, None],
+        "before": None,
         "names": ["v1", "v1", "v1", "v1"],
         "complete": True,
         "bundle": here,
