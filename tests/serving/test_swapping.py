@@ -112,8 +112,10 @@ def test_where_the_new_release_does_not_load_the_old_one_goes_on(
 
 @contextmanager
 def process(where: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service in a process of its own, and its address."""
+    """A service in a process of its own, and its address. What it accepted waits for half a second before it is answered, so that
+    a signal can come while it does."""
     command = [sys.executable, "-m", "hfrecipes", "serve", str(where), "--port", "0", "--threads", "1", "--graph", "fp32"]
+    command += ["--batch-rows", "256", "--wait-ms", "500"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HFRECIPES_API_KEY": "secret"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as started:
         try:
