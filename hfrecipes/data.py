@@ -141,6 +141,16 @@ def open_splits(data: Data) -> DatasetDict:
     return found
 
 
+def asked_rows(data: Data) -> Dataset:
+    """The rows of a source that is to be answered: of its only split, or of the one that `data.test` names. Raises DataError
+    where there is none of that name."""
+    splits = open_splits(data)
+    name = next(iter(splits)) if len(splits) == 1 else data.test
+    if name not in splits:
+        raise DataError("data", f"there is no split '{name}' in {data.path}", f"It has: {', '.join(splits)}. Write --split NAME")
+    return splits[name]
+
+
 def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column], beside: Sequence[str] = ()) -> Dataset:
     """The rows of one split with a column for each role of the task, named like the role, and those columns of the data that are
     named in `beside`, under their own names."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.alarms import WINDOWS
-from hfrecipes.data import Data, open_splits
+from hfrecipes.data import Data, asked_rows
 from hfrecipes.errors import DataError
 from hfrecipes.folder import write_json
 from hfrecipes.plots import draw_drift
@@ -87,7 +87,7 @@ def watch(predictor: Predictor, monitor: Monitor, data: Data, labelled: bool = F
     """Answer the rows of `data`, and judge them; `labelled` reads their labels, too. A rest that is no full window is judged by
     itself where it has rows enough. Raises DataError where the source cannot be read, and UserError where all of its rows are too
     few for one window."""
-    rows = _rows(data)
+    rows = asked_rows(data)
     names = {data.columns.get(role, role): role for role in predictor.task.columns}
     label = predictor.task.label_column if labelled else ""
     windows = list(judged(predictor, monitor, _chunks(rows, names, monitor.window, label)))
@@ -109,14 +109,6 @@ def finished(monitor: Monitor, windows: Sequence[Drift]) -> Watched:
     if left >= WINDOWS[0] or not windows:
         return Watched((*windows, monitor.close()), monitor.rate)
     return Watched(tuple(windows), monitor.rate, left)
-
-
-def _rows(data: Data) -> Dataset:
-    splits = open_splits(data)
-    name = next(iter(splits)) if len(splits) == 1 else data.test
-    if name not in splits:
-        raise DataError("data", f"there is no split '{name}' in {data.path}", f"It has: {', '.join(splits)}. Write --split NAME")
-    return splits[name]
 
 
 def _chunks(rows: Dataset, names: Mapping[str, str], size: int, label: str) -> Iterator[tuple[list[Any], list[Any]]]:

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from hfrecipes import distributed
-from hfrecipes.data import Data, open_splits
-from hfrecipes.errors import DataError, UserError
+from hfrecipes.data import Data, asked_rows
+from hfrecipes.errors import UserError
 from hfrecipes.folder import read_json, write_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def predict_file(predictor: Predictor, data: Data, out: Path, shard: int = SHARD
     """
     if out.suffix not in ENDINGS:
         raise UserError("--out", f"{out} has the ending '{out.suffix}'", f"One of: {', '.join(ENDINGS)}")
-    rows = _rows(data)
+    rows = asked_rows(data)
     parts = out.with_name(f"{out.name}.parts")
     distributed.on_main(lambda: _begin(parts, predictor, data, rows, shard))
     count = -(-len(rows) // shard)
@@ -58,14 +58,6 @@ def predict_file(predictor: Predictor, data: Data, out: Path, shard: int = SHARD
     distributed.on_main(lambda: _join([parts / f"{number:06}.parquet" for number in range(count)], out))
     distributed.on_main(lambda: shutil.rmtree(parts))
     return len(rows)
-
-
-def _rows(data: Data) -> Dataset:
-    splits = open_splits(data)
-    name = next(iter(splits)) if len(splits) == 1 else data.test
-    if name not in splits:
-        raise DataError("data", f"there is no split '{name}' in {data.path}", f"It has: {', '.join(splits)}. Write --split NAME")
-    return splits[name]
 
 
 def _begin(parts: Path, predictor: Predictor, data: Data, rows: Dataset, shard: int) -> None:
