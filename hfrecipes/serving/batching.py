@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hfrecipes.errors import UserError
+from hfrecipes.serving.background import background
 from hfrecipes.serving.figures import Figures
 from hfrecipes.serving.limits import Limits, Refusal
 from hfrecipes.serving.served import Question, Said, Served
@@ -48,13 +49,10 @@ class Batcher:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answers while the block runs."""
-        task = asyncio.create_task(self._run())
         try:
-            yield
+            async with background(self._run()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             for pool in (self._worker, self._writers):
                 pool.shutdown(wait=False, cancel_futures=True)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 from hfrecipes.errors import ModelError, UserError
 from hfrecipes.pointer import FILE, Pointer
+from hfrecipes.serving.background import background
 from hfrecipes.serving.batching import Batcher
 from hfrecipes.serving.figures import Figures
 from hfrecipes.serving.served import Opener, Served
@@ -28,16 +28,9 @@ class Watcher:
         self.problem = ""
         self._seen: tuple[int, ...] | None = ()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Looks while the block runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return background(self._run())
 
     async def _run(self) -> None:
         while True:
