@@ -129,10 +129,7 @@ def read(given: Sequence[Any], task: Task) -> list[Row]:
     """The rows that texts, pairs of texts or mappings mean. Raises DataError for what the task cannot read."""
     found = []
     for each in given:
-        try:
-            row = task.row(each)
-        except (KeyError, TypeError, ValueError):
-            row = {}
+        row = task.meant(each)
         if not row:
             raise DataError("text", f"{task.name} cannot read {each!r:.60}", f"Its columns are: {', '.join(task.columns)}")
         found.append(row)

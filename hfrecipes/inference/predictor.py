@@ -242,10 +242,7 @@ class Predictor:
 
     def _row(self, given: Any) -> Row:
         """The row that is meant. Raises DataError where it is none that the task can read."""
-        try:
-            row = self.task.row(given)
-        except (KeyError, TypeError, ValueError):
-            row = {}
+        row = self.task.meant(given)
         if not row or not all(isinstance(entry, (str, list)) for entry in row.values()):
             wanted = ", ".join(f"{role} ({column.meaning})" for role, column in self.task.columns.items())
             raise DataError("text", f"{self.task.name} cannot read {given!r:.60}", f"Its columns are: {wanted}")

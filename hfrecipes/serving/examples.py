@@ -23,10 +23,7 @@ def needed(task: Task) -> list[str]:
 
 def reads(task: Task, item: Any) -> bool:
     """Whether a task can make a row of a text, or of a mapping."""
-    try:
-        return bool(task.row(item))
-    except (KeyError, TypeError, ValueError):
-        return False
+    return bool(task.meant(item))
 
 
 def example(task: Task) -> Any:

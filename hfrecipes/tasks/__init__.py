@@ -161,6 +161,13 @@ class Task(Part, kind="tasks"):
     def row(self, given: Any) -> Row:
         """The row that somebody who asks for an answer means: a text, a pair of texts, or a mapping."""
 
+    def meant(self, given: Any) -> Row:
+        """The row that `given` means; an empty one where the task cannot read it."""
+        try:
+            return self.row(given)
+        except (KeyError, TypeError, ValueError):
+            return {}
+
     @abstractmethod
     def prediction(self, answer: Any, config: Mapping[str, Any]) -> Any:
         """An answer as the metrics want it: plain JSON values."""
