@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hfrecipes.inference.engines import Engine
 
 LEAST = 1e-12
+MC_DROPOUT, ENSEMBLE = "mc_dropout", "ensemble"
+"""The names of what is measured beside a model."""
 
 
 @value

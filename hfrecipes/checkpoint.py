@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hfrecipes.errors import ModelError
 from hfrecipes.family import auto_class
-from hfrecipes.folder import read_json, write_json
+from hfrecipes.folder import READER_FILES, read_json, write_json
 from hfrecipes.tasks import Task
 from hfrecipes.tokens import Tokens, positions
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
-"""What a reader of texts needs beside the weights; a bundle carries copies."""
 KEPT = "kept_tokens.json"
 """The file of a checkpoint that was left some of its tokens: their ids in the rows that it was trained on, in the new order."""
 

@@ -27,6 +27,9 @@ from typing import Any
 
 from hfrecipes.errors import ModelError, RunError
 
+READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
+"""What a reader of texts needs beside the weights; a bundle carries copies."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,6 +55,10 @@ class Run:
     @property
     def model(self) -> Path:
         return self.path / "model"
+
+    @property
+    def weights(self) -> Path:
+        return self.model / "model.safetensors"
 
     @property
     def trained(self) -> Path:

@@ -48,7 +48,7 @@ def bind(recipe: Recipe, run: Run, waived: Mapping[str, str], key: Path | None =
         "format": 1,
         "complete": all(name in shown for name in CHECKLIST),
         "passed": all(item["passed"] or item["waived"] for item in items),
-        "weights": sha256(run.model / WEIGHTS),
+        "weights": sha256(run.weights),
         "checkpoint": {name: sha256(file) for file, name in checkpoint_files(run)},
         "bundles": {target: sha256(run.bundles / target / "manifest.json") for target in index["targets"]},
         "versions": {name: version(name) for name in ("hfrecipes", "transformers", "tokenizers", "onnxruntime", "torch")},

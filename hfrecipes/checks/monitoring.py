@@ -25,7 +25,7 @@ class Monitoring(Check):
         found = read_json(file)
         return {
             "there": True,
-            "belongs": found.get("weights") == sha256(case.run.model / "model.safetensors"),
+            "belongs": found.get("weights") == sha256(case.run.weights),
             "missing": [name for name in NEEDED if name not in found],
             "rows": found.get("rows", 0),
             "answers": len(found.get("answers", {})),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from hfrecipes.checks import Check, Trial, Verdict
-from hfrecipes.folder import read_json, sha256
+from hfrecipes.folder import READER_FILES, read_json, sha256
 from hfrecipes.part import value
 from hfrecipes.release import assemble
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hfrecipes.checks import Case
 
 WRITTEN = 4
-READER = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
 PROGRAM = """
 import json, sys
 from hfrecipes import Predictor
@@ -49,11 +48,11 @@ class Preprocessing(Check):
             folder = Path(scratch) / "release"
             assemble(run, folder)
             there, error = _answers(folder, rows)
-        digests = {name: sha256(run.model / name) for name in READER if (run.model / name).is_file()}
+        digests = {name: sha256(run.model / name) for name in READER_FILES if (run.model / name).is_file()}
         differing = [
             f"{bundle.name}/{name}"
             for bundle in sorted(path for path in run.bundles.iterdir() if path.is_dir())
-            for name in READER
+            for name in READER_FILES
             if not (bundle / name).is_file() or sha256(bundle / name) != digests.get(name)
         ]
         return {
@@ -61,7 +60,7 @@ class Preprocessing(Check):
             "equal": None if there is None else sum(a == b for a, b in zip(here, there, strict=True)),
             "error": error,
             "differing": differing,
-            "missing": [name for name in READER if name not in digests],
+            "missing": [name for name in READER_FILES if name not in digests],
             "labels": _labels(read_json(run.model / "config.json"), read_json(run.data / "facts.json")["learned"]),
             "sha256": digests,
         }

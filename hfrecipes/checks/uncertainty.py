@@ -28,7 +28,7 @@ class Uncertainty(Check):
 
     def gather(self, case: Case) -> dict[str, Any]:
         file = case.run.model / FILE
-        mine = file.is_file() and read_json(file)["weights"] == sha256(case.run.model / "model.safetensors")
+        mine = file.is_file() and read_json(file)["weights"] == sha256(case.run.weights)
         claims = [(float(sure), bool(so)) for sure, so in case.measured["claims"]]
         found = summary(claims, case.measured["nonconformity"], dump(case.predictor.uncertainty))
         return {"belongs": mine, "by_likelihood": case.predictor.task.by_likelihood, "plain_error": _plain(case), **found}

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
     from hfrecipes.tasks import Row
 
-WEIGHTS = "model.safetensors"
-
 
 @stage(
     blocks=("task",),
@@ -35,7 +33,7 @@ def calibrate(recipe: Recipe, run: Run) -> None:
     rows = held_out(run, MOST_WRITTEN if recipe.task.generates else MOST)
     if missing := unseen(recipe, run, rows):
         log.warning("no held-out row is of %s: what is promised says nothing about them", ", ".join(missing))
-    weights = {"weights": sha256(run.model / WEIGHTS)}
+    weights = {"weights": sha256(run.weights)}
     fitted, answers = fit(Predictor.open(run.path, "pytorch"), rows)
     write_json(run.model / uncertainty.FILE, {**weights, "pytorch": uncertainty.dump(fitted.uncertainty)})
     found = baseline(fitted, rows, answers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
-from hfrecipes.averaging import dropout_engine, ensemble_engine
+from hfrecipes.averaging import ENSEMBLE, MC_DROPOUT, dropout_engine, ensemble_engine
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits, take
 from hfrecipes.errors import RecipeError
@@ -82,11 +82,11 @@ def averages(recipe: Recipe, run: Run) -> dict[str, tuple[Predictor, int]]:
     problem, found = plain.config.get("problem_type"), {}
     if asked.mc_dropout is not None:
         engine = dropout_engine(load_trained(run.model), asked.mc_dropout, problem)
-        found["mc_dropout"] = (dataclasses.replace(plain, engine=engine), 1)
+        found[MC_DROPOUT] = (dataclasses.replace(plain, engine=engine), 1)
     if asked.ensemble is not None:
         others = [torch_engine(load_trained(run.path / f"ensemble/{i + 1}/model")) for i in range(asked.ensemble)]
         engine = ensemble_engine([plain.engine, *others], problem)
-        found["ensemble"] = (dataclasses.replace(plain, engine=engine), 1 + len(others))
+        found[ENSEMBLE] = (dataclasses.replace(plain, engine=engine), 1 + len(others))
     return found
 
 
@@ -95,7 +95,7 @@ def note_reading(run: Run) -> None:
     file = run.path / "test_reads.json"
     reads = read_json(file) if file.is_file() else []
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(file, [*reads, {"weights": sha256(run.model / "model.safetensors"), "time": now}])
+    write_json(file, [*reads, {"weights": sha256(run.weights), "time": now}])
 
 
 def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 CALIBRATION_BATCHES = 16
 FEW = 32
 """Rows below which ranges may miss what activations can be."""
-WEIGHTS = "model.safetensors"
 
 
 @stage(
@@ -56,7 +55,7 @@ def export(recipe: Recipe, run: Run) -> None:
             facts: dict[str, Any] = {
                 "target": target.name,
                 "providers": list(target.providers),
-                "checkpoint": sha256(run.model / WEIGHTS),
+                "checkpoint": sha256(run.weights),
             }
             if rows < FEW and any("static" in graph["precision"] for graph in graphs.values()):
                 log.warning(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import distributed
+from hfrecipes.averaging import ENSEMBLE, MC_DROPOUT
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
 from hfrecipes.hardware import hardware
 from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss, draw_reliability
@@ -31,7 +32,7 @@ def report(recipe: Recipe, run: Run, waived: Mapping[str, str] = MappingProxyTyp
 def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
     facts = read_json(run.data / "facts.json")
     done = seconds(run)
-    beside = [name for name in ("mc_dropout", "ensemble") if (run.answers / f"{name}.json").is_file()]
+    beside = [name for name in (MC_DROPOUT, ENSEMBLE) if (run.answers / f"{name}.json").is_file()]
     names = [*(["trained"] if recipe.compress else []), "pytorch", *beside]
     candidates = [read_json(run.answers / f"{name}.json") for name in names]
     if "measure" in done:
