@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hfrecipes.inference.cache import Cache
     from hfrecipes.inference.predictor import Predictor
     from hfrecipes.models import Model
+    from hfrecipes.monitor import Monitor
     from hfrecipes.plugins.pipelines import pipeline, register
     from hfrecipes.recipe import Recipe
     from hfrecipes.recipes.bert import BertRecipe
@@ -32,6 +33,7 @@ _HOMES = {
     "Data": "data",
     "GptRecipe": "recipes.gpt",
     "Model": "models",
+    "Monitor": "monitor",
     "Predictor": "inference.predictor",
     "Recipe": "recipe",
     "Report": "report",
@@ -50,6 +52,7 @@ __all__ = [
     "Data",
     "GptRecipe",
     "Model",
+    "Monitor",
     "Predictor",
     "Recipe",
     "Report",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes.alarms import WINDOWS
 from hfrecipes.data import Data, asked_rows
+from hfrecipes.drift_page import drift_page
 from hfrecipes.errors import DataError
-from hfrecipes.folder import write_json
+from hfrecipes.folder import write_json, write_text
 from hfrecipes.plots import draw_drift
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hfrecipes.inference.predictor import Predictor
     from hfrecipes.monitor import Drift, Finding, Monitor
 
-FILE, PLOT = "drift.json", "drift.png"
+FILE, PLOT, PAGE = "drift.json", "drift.png", "drift.html"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Watched:
         return sorted(found, key=lambda entry: (-len(entry[2]), -entry[0].ratio))
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> list[Path]:
-        """Write `drift.json`, and `drift.png` with the distances by window."""
+        """Write `drift.json`, `drift.png` with the distances by window, and `drift.html`, which shows both."""
         verdict = {
             "drifted": self.drifted,
             "alarmed": self.alarmed,
@@ -79,8 +80,9 @@ class Watched:
             ]
             for finding, _, _ in self.worst()
         }
-        draw_drift(lines, folder / PLOT)
-        return [folder / FILE, folder / PLOT]
+        drawn = draw_drift(lines, folder / PLOT)
+        write_text(folder / PAGE, drift_page(self, facts, folder / PLOT if drawn else None))
+        return [folder / name for name in (FILE, PLOT, PAGE) if drawn or name != PLOT]
 
 
 def watch(predictor: Predictor, monitor: Monitor, data: Data, labelled: bool = False) -> Watched:

@@ -51,6 +51,7 @@ LAYERS = (
         "metrics",
         "report",
         "plots",
+        "drift_page",
         "entries",
     ),
     (

@@ -16,9 +16,10 @@ import pytest
 from hfrecipes import Predictor
 from hfrecipes.alarms import Alarms
 from hfrecipes.cli import main
+from hfrecipes.drift_page import drift_page
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import read_json, seal, write_json
-from hfrecipes.monitor import REMEMBERED, Drift, Monitor
+from hfrecipes.monitor import REMEMBERED, Drift, Finding, Monitor
 from hfrecipes.watching import Watched
 from tests.conftest import reviews, write_lines
 
@@ -211,6 +212,16 @@ def test_watch_ends_with_0_without_drift_and_with_1_with_it(
     assert [window["rows"] for window in found["windows"]] == [100, 100, 50] and found["drifted"]
     assert (tmp_path / "moved/drift.png").read_bytes()[:4] == b"\x89PNG"
     assert read_json(tmp_path / "quiet/drift.json")["left"] == 20
+    page = (tmp_path / "moved/drift.html").read_text("utf-8")
+    assert "3 of 3 windows raised an alarm; chance may bring 1" in page and "data:image/png;base64," in page
+    assert page.count("<tr class=beyond>") >= 4 and "The last 20 rows" in (tmp_path / "quiet/drift.html").read_text("utf-8")
+
+
+def test_what_moved_is_text_on_the_page_and_no_markup() -> None:
+    moved = Finding("psi(answer)", "answer", 2.0, 1.0, "<b>mad & bad</b> 1 % -> 9 %", 1, ("<i>7</i>",))
+    page = drift_page(Watched((Drift(1, 30, (moved,)),), 0.01), {"data": "<script>"}, None)
+    assert "&lt;b&gt;mad &amp; bad&lt;/b&gt;" in page and "&lt;i&gt;7&lt;/i&gt;" in page and "&lt;script&gt;" in page
+    assert "<b>" not in page and "<img" not in page
 
 
 def test_watch_follows_standard_input(

@@ -30,7 +30,9 @@ def watch(
     window: Annotated[int, typer.Option(help="Rows that are judged together.")] = 200,
     rate: Annotated[float, typer.Option(help="How often a window may raise an alarm by chance: 0.1, 0.05 or 0.01.")] = 0.01,
     graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="The folder for drift.json and drift.png; RUN itself.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder for drift.json, .png and .html; RUN itself.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Judge the lines of standard input as they come.")] = False,
 ) -> None:
     """Answer rows and say whether they drifted: exit code 1 where more windows raised an alarm than chance may bring, else 0."""
