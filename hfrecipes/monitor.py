@@ -168,7 +168,7 @@ class Monitor:
 
         Raises DataError for a label that the model does not know, and UserError where answers are no labels.
         """
-        if "label2id" not in self.config or self.config.get("problem_type") != "single_label_classification":
+        if not self._labelled:
             raise UserError(
                 "labels", f"the answers of this {self.task.name} are not one label each", "Measure it on a test split"
             )
@@ -189,6 +189,11 @@ class Monitor:
         return found
 
     @property
+    def _labelled(self) -> bool:
+        """Whether answers are labels, one each; of others nothing is kept that could be text."""
+        return "label2id" in self.config and self.config.get("problem_type") == "single_label_classification"
+
+    @property
     def _waiting(self) -> int:
         return sum(len(names) for _, names in self._open)
 
@@ -204,7 +209,7 @@ class Monitor:
         return Sample({**sample.numbers, CONFIDENCE: np.full(len(sample), np.nan)}, sample.names, sample.vectors)
 
     def _remember(self, ids: Sequence[str | int], answers: Sequence[Any]) -> None:
-        for name, answer in zip(ids if answers else (), answers, strict=True):
+        for name, answer in zip(ids, answers, strict=True) if answers and self._labelled else ():
             self._answered[name] = self.task.prediction(answer, self.config)
         while len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)

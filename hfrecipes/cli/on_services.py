@@ -34,6 +34,9 @@ def serve(
     characters: Annotated[int, typer.Option(min=1, help="Characters of one item at most.")] = 20_000,
     size: Annotated[int, typer.Option(min=1, help="Bytes of one request at most.")] = 4_000_000,
     timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 30.0,
+    monitor: Annotated[bool, typer.Option(help="Whether the model's monitor looks at what is asked and answered.")] = True,
+    window: Annotated[int, typer.Option(help="Rows that it judges together.")] = 200,
+    rate: Annotated[float, typer.Option(help="How often a window may raise an alarm by chance: 0.1, 0.05 or 0.01.")] = 0.01,
 ) -> None:
     """Answer over HTTP: POST /predict. Of a registry always with the release in production."""
     for package in PACKAGES:
@@ -41,6 +44,7 @@ def serve(
             raise DependencyError("serve", f"needs {package.replace('_', '-')}", "Run: pip install 'hfrecipes[serve]'")
     from hfrecipes.inference.cache import Cache
     from hfrecipes.inference.predictor import Predictor
+    from hfrecipes.monitor import Monitor
     from hfrecipes.serving.app import service
     from hfrecipes.serving.limits import Limits
     from hfrecipes.serving.server import listening
@@ -53,7 +57,10 @@ def serve(
     def opened(folder: Path) -> Predictor:
         return Predictor.open(folder, graph, threads, cache=Cache(cache) if cache else None, devices=places)
 
-    door = service(where, opened, limits, key)
+    def watched(folder: Path) -> Monitor:
+        return Monitor.from_pretrained(folder, window, rate)
+
+    door = service(where, opened, limits, key, watched if monitor else None)
     with listening(host, port) as place:
         now = door.batcher.served
         address = f"[{host}]" if ":" in host else host

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from hfrecipes import __version__
+from hfrecipes.errors import UserError
 from hfrecipes.pointer import FILE
+from hfrecipes.serving import monitoring
 from hfrecipes.serving.batching import Batcher
 from hfrecipes.serving.door import PATHS, Door
 from hfrecipes.serving.examples import schema
 from hfrecipes.serving.figures import Figures
 from hfrecipes.serving.limits import Limits, Refusal
+from hfrecipes.serving.monitoring import Drifted, Labelled, Labels, Observer
 from hfrecipes.serving.page import page
-from hfrecipes.serving.reading import check_type, question
+from hfrecipes.serving.reading import check_type, labels, question
 from hfrecipes.serving.served import Opener, Question, Served
 from hfrecipes.serving.watching import Watcher
 
@@ -37,13 +41,15 @@ REFUSED = {
 }
 
 
-def service(where: str | Path, opener: Opener, limits: Limits, key: str = "") -> Door:
+def service(where: str | Path, opener: Opener, limits: Limits, key: str = "", monitor: monitoring.Opener | None = None) -> Door:
     """The ASGI application that answers with what is at `where`, a run, a release, a registry, or `owner/name` on the Hub; of a
-    registry always with the release that is in production. Raises ModelError where nothing there answers."""
+    registry always with the release that is in production. With a `monitor` each release is watched by its own. Raises ModelError
+    where nothing there answers."""
     figures = Figures()
-    batcher = Batcher(Served.open(where, opener), limits, figures)
+    opened = partial(Served.open, where, opener, monitor)
+    batcher = Batcher(opened(), limits, figures, Observer())
     folder = Path(where).expanduser()
-    watcher = Watcher(folder, batcher, opener, figures) if (folder / FILE).is_file() else None
+    watcher = Watcher(folder, batcher, opened, figures) if (folder / FILE).is_file() else None
     figures.watch(batcher, lambda: watcher.problem if watcher else "")
     return Door(_app(batcher, watcher, figures), batcher, figures, key)
 
@@ -52,7 +58,7 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for each in (batcher, watcher):
+            for each in (batcher.observer, batcher, watcher):
                 if each is not None:
                     await stack.enter_async_context(each.running())
             yield
@@ -62,11 +68,15 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
     app.add_exception_handler(HTTPException, _lost)
     task, limits = batcher.served.predictor.task, batcher.limits
     asked = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema(task, limits.items)}}}}
+    learnt = {"requestBody": {"required": True, "content": {"application/json": {"schema": Labels.model_json_schema()}}}}
     told: dict[int | str, dict[str, Any]] = {status: {"description": words} for status, words in REFUSED.items()}
 
-    async def read(request: Request) -> Question:
+    async def body(request: Request) -> bytes:
         check_type(request.headers.get("content-type", ""))
-        return question(await _body(request, limits), batcher.served, limits)
+        return await _body(request, limits)
+
+    async def read(request: Request) -> Question:
+        return question(await body(request), batcher.served, limits)
 
     @app.post("/predict", response_model=batcher.served.reply, responses=told, openapi_extra=asked, summary="Answers")
     async def predict(request: Request) -> Response:
@@ -83,6 +93,19 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
         first = await anext(pieces)
         return StreamingResponse(_events(first, pieces, found.served), media_type="text/event-stream")
 
+    @app.post("/labels", responses=told, openapi_extra=learnt, summary="Take in true labels that come later")
+    async def learn(request: Request) -> Labelled:
+        watch, given = batcher.served.watch, labels(await body(request))
+        try:
+            return await batcher.observer.labels(watch, given)
+        except UserError as error:
+            raise Refusal(422, str(error)) from None
+
+    @app.get("/drift", responses={401: told[401]}, summary="Whether rows and answers are like those the model was measured on")
+    async def drift() -> Drifted:
+        served = batcher.served
+        return served.watch.told(served.release, served.predictor.fingerprint)
+
     @app.get("/healthz", summary="Whether the service runs")
     async def healthz() -> dict[str, bool]:
         return {"alive": True}
@@ -90,7 +113,8 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
     @app.get("/readyz", summary="Whether it answers, with which release, and what stands in the way of another")
     async def readyz() -> dict[str, Any]:
         served, problem = batcher.served, watcher.problem if watcher else ""
-        return {"ready": True, "release": served.release, "model": served.predictor.fingerprint, "problem": problem}
+        facts = {"release": served.release, "model": served.predictor.fingerprint, "problem": problem}
+        return {"ready": True, **facts, "unmonitored": served.watch.lack}
 
     @app.get("/metrics", summary="Figures for Prometheus")
     async def metrics() -> Response:

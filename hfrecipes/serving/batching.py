@@ -16,6 +16,7 @@ from hfrecipes.errors import UserError
 from hfrecipes.serving.background import background
 from hfrecipes.serving.figures import Figures
 from hfrecipes.serving.limits import Limits, Refusal
+from hfrecipes.serving.monitoring import Observer
 from hfrecipes.serving.served import Question, Said, Served
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class Batcher:
     answered by the release that it was read for. `rows` are in flight, of which `waiting` are not in a batch yet. Belongs to one
     event loop."""
 
-    def __init__(self, served: Served, limits: Limits, figures: Figures) -> None:
-        self.served, self.limits, self.figures = served, limits, figures
+    def __init__(self, served: Served, limits: Limits, figures: Figures, observer: Observer) -> None:
+        self.served, self.limits, self.figures, self.observer = served, limits, figures, observer
         self.rows = self.waiting = 0
         self._queue: deque[Waiting] = deque()
         self._came, self._enough = asyncio.Event(), asyncio.Event()
@@ -93,10 +94,14 @@ class Batcher:
         self.rows += 1
         written = loop.run_in_executor(self._writers, write)
         written.add_done_callback(end)
+        whole = ""
         while (piece := await self._in_time(pieces.get())) is not None:
+            whole += piece
             yield piece
         if error := written.exception():
             raise _refusal(error)
+        served = question.served
+        self.observer.take(served, served.watch.ids(1), question.items, [served.predictor.task.answers(whole)])
 
     async def _in_time(self, awaited: Awaitable[T]) -> T:
         try:
@@ -155,6 +160,7 @@ class Batcher:
             for each, said in zip(batch, asked.result(), strict=True):
                 if not each.said.done():
                     each.said.set_result(said)
+                self.observer.take(each.question.served, said.ids, each.question.items, said.answers)
 
 
 def _refusal(error: BaseException) -> Refusal:

@@ -18,7 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 ASKING = ("/predict", "/stream")
-GUARDED = (*ASKING, "/metrics")
+GUARDED = (*ASKING, "/labels", "/drift", "/metrics")
 PATHS = (*GUARDED, "/", "/healthz", "/readyz", "/openapi.json")
 
 

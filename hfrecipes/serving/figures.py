@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from hfrecipes.serving.batching import Batcher
+    from hfrecipes.serving.monitoring import Watch
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -69,6 +70,38 @@ class _Now(Collector):
         yield GaugeMetricFamily("hfrecipes_swap_problem", "1: what is in production is not served", float(bool(self.problem())))
         facts = {"release": served.release, "fingerprint": predictor.fingerprint, "task": predictor.task.name}
         yield InfoMetricFamily("hfrecipes_model", "What answers", facts)
+        yield from _drift(served.watch, served.release)
         if predictor.cache is not None:
             yield CounterMetricFamily("hfrecipes_cache_hits", "Questions that the cache knew", predictor.cache.hits)
             yield CounterMetricFamily("hfrecipes_cache_misses", "Questions that it did not know", predictor.cache.misses)
+
+
+def _drift(watch: Watch, release: str) -> Iterator[Metric]:
+    yield GaugeMetricFamily("hfrecipes_monitored", "1: a monitor looks at rows and answers", float(watch.monitor is not None))
+    if watch.monitor is None:
+        return
+    labels = ["detector", "release"]
+    distance = GaugeMetricFamily("hfrecipes_drift_distance", "Distance from held-out rows in the last window", labels=labels)
+    limit = GaugeMetricFamily("hfrecipes_drift_limit", "The distance that chance may bring", labels=labels)
+    for each in watch.last.findings:
+        distance.add_metric([each.detector, release], each.distance)
+        limit.add_metric([each.detector, release], each.limit)
+    counts = {
+        "rows": ("Rows that the monitor looked at", watch.monitor.rows),
+        "rows_skipped": ("Rows that it had no time for", watch.skipped),
+        "windows": ("Windows that it judged", watch.monitor.windows),
+        "alarms": ("Windows with a detector beyond its limit", watch.monitor.alarmed),
+    }
+    yield from (distance, limit)
+    for name, (words, count) in counts.items():
+        counted = CounterMetricFamily(f"hfrecipes_drift_{name}", words, labels=["release"])
+        counted.add_metric([release], count)
+        yield counted
+    worth = {"estimated": watch.last.estimated, "labelled": watch.last.accuracy, "held_out": watch.last.held_out}
+    accuracy = GaugeMetricFamily(
+        "hfrecipes_accuracy", "Expected by confidence, by labels, on held-out rows", labels=["kind", "release"]
+    )
+    for kind, value in worth.items():
+        if value is not None:
+            accuracy.add_metric([kind, release], value)
+    yield accuracy

@@ -7,13 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
+
 from hfrecipes.errors import UserError
 from hfrecipes.serving.examples import reads
 from hfrecipes.serving.limits import Limits, Refusal
+from hfrecipes.serving.monitoring import Labels
 from hfrecipes.serving.served import Question, Served, length
 from hfrecipes.tokens import LONE_SURROGATES
 
 FORM = 'Write {"inputs": "a text"}, or {"inputs": ["a text", "another"], "coverage": 0.9}'
+LABELS = 'Write {"ids": ["1a2b3c4d-0"], "labels": ["positive"]}, with ids of replies'
 ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -27,7 +31,7 @@ def check_type(said: str) -> None:
 
 def question(body: bytes, served: Served, limits: Limits) -> Question:
     """The question in a body. Raises a Refusal where there is none that the release can answer."""
-    asked = _object(body)
+    asked = _object(body, FORM)
     if unknown := [key for key in asked if key not in ("inputs", "coverage")]:
         raise Refusal.of(422, "body", f"has the unknown key {unknown[0][:60]!r}", FORM)
     if "inputs" not in asked:
@@ -43,7 +47,16 @@ def question(body: bytes, served: Served, limits: Limits) -> Question:
     return Question(served, kept, _coverage(asked.get("coverage"), served))
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def labels(body: bytes) -> Labels:
+    """The ids in a body, and the true labels that came for them. Raises a Refusal where there are none."""
+    try:
+        return Labels.model_validate(_object(body, LABELS))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Refusal.of(422, ".".join(map(str, first["loc"]))[:60], first["msg"], LABELS) from None
+
+
+def _object(body: bytes, form: str) -> dict[str, Any]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -53,9 +66,9 @@ def _object(body: bytes) -> dict[str, Any]:
         halves = ESCAPED.search(body) and LONE_SURROGATES.search(json.dumps(asked, ensure_ascii=False))
     except (ValueError, RecursionError) as error:
         first = str(error).partition("\n")[0] if isinstance(error, json.JSONDecodeError) else "it cannot be read"
-        raise Refusal.of(400, "body", f"is not JSON: {first}", FORM) from None
+        raise Refusal.of(400, "body", f"is not JSON: {first}", form) from None
     if not isinstance(asked, dict):
-        raise Refusal.of(422, "body", "is not a JSON object", FORM)
+        raise Refusal.of(422, "body", "is not a JSON object", form)
     if halves:
         raise Refusal.of(422, "body", "has half of a surrogate pair, which is no character", "Send whole characters")
     return asked

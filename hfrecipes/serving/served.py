@@ -15,7 +15,9 @@ from hfrecipes.folder import sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.pointer import FILE
+from hfrecipes.serving import monitoring
 from hfrecipes.serving.examples import example, inputs, needed
+from hfrecipes.serving.monitoring import Watch
 
 T = TypeVar("T")
 Opener = Callable[[Path], Predictor]
@@ -37,6 +39,7 @@ class Reply(BaseModel, Generic[T]):
     covered: list[Promised] | None = Field(description="With a coverage: what is promised of each answer")
     release: str = Field(description="The release in a registry; empty elsewhere")
     model: str = Field(description="The fingerprint of the model")
+    ids: list[str] = Field(description="Names of the answers, for labels that come later: POST /labels")
 
 
 @dataclass(frozen=True)
@@ -55,28 +58,32 @@ class Question:
 
 @dataclass(frozen=True)
 class Said:
-    """The body of a reply in JSON, and how sure its answers are."""
+    """The body of a reply in JSON; its answers, what they are called, and how sure they are."""
 
     body: bytes
+    answers: tuple[Any, ...]
+    ids: tuple[str, ...]
     confidences: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Served:
-    """A predictor with the name of its `release` ("" where it is of no registry) and the sha256 of that release's manifest."""
+    """A predictor with the name of its `release` ("" where it is of no registry), the sha256 of that release's manifest, and what
+    watches it."""
 
     predictor: Predictor
     release: str = ""
     sealed: str = ""
+    watch: Watch = field(default_factory=Watch)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, where: str | Path, opener: Opener) -> Served:
+    def open(cls, where: str | Path, opener: Opener, monitor: monitoring.Opener | None = None) -> Served:
         """Open a run, a release, what a registry has in production, or `owner/name` on the Hub, and ask it for an answer."""
         folder = local_folder(where)
         registry = (Path(where).expanduser() / FILE).is_file()
         named = (folder.name, sha256(folder / "manifest.json")) if registry else ("", "")
-        made = cls(opener(folder), *named)
+        made = cls(opener(folder), *named, Watch.open(folder, monitor))
         made.replies([Question(made, (example(made.predictor.task),))])
         return made
 
@@ -124,9 +131,15 @@ class Served:
             within = [task.within(a, limit, each, self.predictor.config) for a, each in zip(answers, sure, strict=True)]
             covered = [Promised(among=list(each.among), abstains=each.abstains) for each in within]
         reply = self.reply.model_construct(
-            answers=list(answers), confidences=sure, covered=covered, release=self.release, model=self.predictor.fingerprint
+            answers=list(answers),
+            confidences=sure,
+            covered=covered,
+            release=self.release,
+            model=self.predictor.fingerprint,
+            ids=self.watch.ids(len(answers)),
         )
-        return Said(reply.model_dump_json().encode(), tuple(claim for each in sure for claim in each))
+        claims = tuple(claim for each in sure for claim in each)
+        return Said(reply.model_dump_json().encode(), tuple(answers), tuple(reply.ids), claims)
 
 
 def length(item: Any) -> int:

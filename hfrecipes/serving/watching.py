@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hfrecipes.pointer import FILE, Pointer
 from hfrecipes.serving.background import background
 from hfrecipes.serving.batching import Batcher
 from hfrecipes.serving.figures import Figures
-from hfrecipes.serving.served import Opener, Served
+from hfrecipes.serving.served import Served
 
 logger = logging.getLogger(__name__)
 EVERY = 0.2
@@ -20,11 +21,12 @@ EVERY = 0.2
 
 
 class Watcher:
-    """Looks at the registry in a folder. A release that was promoted, or rolled back to, is opened beside the one that is served
-    and asked for an answer; then it takes its place between two batches. `problem` says why it could not; empty otherwise."""
+    """Looks at the registry in a folder. A release that was promoted, or rolled back to, is `opened` beside the one that is
+    served and asked for an answer; then it takes its place between two batches. `problem` says why it could not, and is empty
+    otherwise."""
 
-    def __init__(self, registry: Path, batcher: Batcher, opener: Opener, figures: Figures) -> None:
-        self.registry, self.batcher, self.opener, self.figures = registry, batcher, opener, figures
+    def __init__(self, registry: Path, batcher: Batcher, opened: Callable[[], Served], figures: Figures) -> None:
+        self.registry, self.batcher, self.opened, self.figures = registry, batcher, opened, figures
         self.problem = ""
         self._seen: tuple[int, ...] | None = ()
 
@@ -68,7 +70,7 @@ class Watcher:
             served.sealed,
         ):
             return None
-        fresh = Served.open(self.registry, self.opener)
+        fresh = self.opened()
         asked, asks = served.predictor.task.name, fresh.predictor.task.name
         if asked != asks:
             raise ModelError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hfrecipes import Predictor
+from hfrecipes.monitor import Monitor
 from hfrecipes.serving.limits import Limits
 from tests.conftest import BAD, GOOD, WORDS
 
@@ -59,14 +60,18 @@ def gated(gates: list[Gate]) -> Callable[[Path], Predictor]:
 
 @asynccontextmanager
 async def client(
-    where: Path, opener: Callable[[Path], Predictor] = exact, limits: Limits | None = None, key: str = ""
+    where: Path,
+    opener: Callable[[Path], Predictor] = exact,
+    limits: Limits | None = None,
+    key: str = "",
+    monitor: Callable[[Path], Monitor] | None = None,
 ) -> AsyncIterator[Client]:
     """One who asks a service in this process."""
     import httpx
 
     from hfrecipes.serving.app import service
 
-    door: Any = service(where, opener, limits or Limits(), key)
+    door: Any = service(where, opener, limits or Limits(), key, monitor)
     async with (
         door.app.router.lifespan_context(door.app),
         httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://service", timeout=30) as found,

@@ -50,6 +50,7 @@ def test_a_text_a_row_and_a_coverage(shown: Path) -> None:
             ]
 
     single, row, covered = asyncio.run(main())
+    assert single.pop("ids") != row.pop("ids")
     assert single == row and len(single["answers"]) == 1
     assert single["model"] == alone.fingerprint and single["release"] == ""
     promised = [alone(each, coverage=0.9) for each in (text, "bad")]
