@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.part import Checked, hint, keywords, value
@@ -115,8 +115,10 @@ class Card(Checked):
     """What only people know about a model. `license` is that of the model, by the Hub's identifier; `data_license` and
     `base_license` those of the data and of the checkpoint it was trained from, which are checked against it. `language` is a
     code or a list of codes, `intended_use` and `limits` are text in Markdown, `datasets` and `tags` names on the Hub.
-    `benchmark` names a data set that is registered as one there, of which the test split is `benchmark_task`: the figure that
-    decides goes to its leaderboard (`.eval_results/`)."""
+    `carbon_intensity` is that of the electricity it was trained with, in grams of CO2 equivalent a kWh, and `location` where that
+    was: with an energy that was measured they become the emissions that the Hub shows. `benchmark` names a data set that is
+    registered as one there, of which the test split is `benchmark_task`: the figure that decides goes to its leaderboard
+    (`.eval_results/`)."""
 
     license: License | None = None
     data_license: License | None = None
@@ -126,6 +128,8 @@ class Card(Checked):
     limits: str = ""
     datasets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    carbon_intensity: Annotated[float, Field(gt=0)] | None = None
+    location: str = ""
     benchmark: str | None = None
     benchmark_task: str = "default"
 

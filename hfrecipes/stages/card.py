@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hfrecipes import distributed
+from hfrecipes import distributed, energy
 from hfrecipes.card import FILE, Card, compose, merge
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.folder import Run, read_json, write_json, write_text
@@ -66,7 +66,7 @@ def card(recipe: Recipe, run: Run) -> None:
 
 def _write(recipe: Recipe, run: Run) -> None:
     found = Report.load(run.path)
-    front, parts = _front(recipe, found), _parts(recipe, run, found)
+    front, parts = front_of(recipe, found), _parts(recipe, run, found)
     file, noted = run.path / FILE, run.path / FRONT
     if file.is_file():
         before = read_json(noted) if noted.is_file() else {}
@@ -97,7 +97,7 @@ def _title(recipe: Recipe) -> str:
     return recipe.publish.where.rpartition("/")[2] if recipe.publish else f"{recipe.name} for {recipe.task.name}"
 
 
-def _front(recipe: Recipe, found: Report) -> dict[str, Any]:
+def front_of(recipe: Recipe, found: Report) -> dict[str, Any]:
     """The front matter that the Hub reads."""
     tag = TAGS.get(recipe.task.name, recipe.task.name)
     mine = recipe.card
@@ -115,9 +115,25 @@ def _front(recipe: Recipe, found: Report) -> dict[str, Any]:
         "base_model_relation": "finetune" if base else None,
         "datasets": data,
         "tags": ["hfrecipes", "onnx", *(mine.tags if mine else ())],
+        "co2_eq_emissions": _emissions(recipe, found),
         "model-index": [{"name": _title(recipe), "results": [{"task": {"type": tag}, "dataset": dataset, "metrics": results}]}],
     }
     return {key: entry for key, entry in front.items() if entry}
+
+
+def _emissions(recipe: Recipe, found: Report) -> dict[str, Any] | None:
+    """What the Hub shows as carbon emissions: only for an energy that was measured, at the intensity that the recipe gives."""
+    spent, mine = found.values.get("energy"), recipe.card
+    if not spent or mine is None or mine.carbon_intensity is None or (used := energy.kwh(spent)) is None:
+        return None
+    told = {
+        "emissions": round(used * mine.carbon_intensity, 6),
+        "source": f"measured by {', '.join(spent['joules'])}, at {mine.carbon_intensity:g} g a kWh as the recipe says",
+        "training_type": "pre-training" if recipe.model.new else "fine-tuning",
+        "geographical_location": mine.location,
+        "hardware_used": ", ".join(spent["hardware"]),
+    }
+    return {key: entry for key, entry in told.items() if entry}
 
 
 def _on_hub(path: str) -> bool:
@@ -142,8 +158,7 @@ def _parts(recipe: Recipe, run: Run, found: Report) -> dict[str, str]:
         f"{rows['train']} rows to learn from, {rows['validation']} to choose by (sha256 of the rows "
         f"`{values['data']['fingerprint'][:16]}`), "
         f"from {recipe.model.label.rpartition('/')[2]} by `{recipe.strategy.name}`, in "
-        f"{values['seconds']['train'] / 60:.1f} minutes of "
-        f"{values['processes']} process(es) on {cpu['cpu']}. Its energy was not measured.",
+        f"{_cost(values)}.",
     }
     if (run.path / "folds.json").is_file() and recipe.validate:
         folds = read_json(run.path / "folds.json")
@@ -153,6 +168,16 @@ def _parts(recipe: Recipe, run: Run, found: Report) -> dict[str, str]:
         parts["checklist"] = "## Release checklist\n\n" + _checklist(values["checks"])
         parts["failures"] = "## Known failures\n\n" + _failures(run)
     return parts
+
+
+def _cost(values: dict[str, Any]) -> str:
+    """The time of the training, the hardware, and the energy."""
+    spent, processes = values.get("energy"), f"{values['processes']} process(es) on"
+    if spent is None:
+        return f"{values['seconds']['train'] / 60:.1f} minutes of {processes} {values['hardware']['cpu']}"
+    tries = f" ({spent['tries']} tries)" if spent["tries"] > 1 else ""
+    took = f"{spent['seconds'] / 60:.1f} minutes{tries} of {processes} {', '.join(spent['hardware'])}"
+    return f"{took}. Energy: {energy.in_words(spent)}"
 
 
 def _use(recipe: Recipe, run: Run) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import zeros
+from hfrecipes import energy, zeros
 from hfrecipes.checkpoint import KEPT, load_trained, save_trained
 from hfrecipes.compressors import Given
 from hfrecipes.fast_path import taken
@@ -57,7 +57,7 @@ def compress(recipe: Recipe, run: Run) -> None:
             steps.append(weigh(part.name, model, next(given.batches())))
         with staged(run.model) as folder:
             save_trained(folder, model, given.tokenizer, recipe.task, head_for(recipe))
-            for name in ("rates.json", "history.json"):
+            for name in ("rates.json", "history.json", energy.FILE):
                 shutil.copyfile(run.trained / name, folder / name)
             if given.kept is not None:
                 write_json(folder / KEPT, given.kept)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed
+from hfrecipes import distributed, energy
 from hfrecipes.averaging import ENSEMBLE, MC_DROPOUT
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
 from hfrecipes.hardware import hardware
@@ -59,6 +59,8 @@ def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
             for target, manifest in manifests.items()
             if "lacking" in manifest
         }
+    if (run.model / energy.FILE).is_file():
+        values["energy"] = read_json(run.model / energy.FILE)
     if recipe.compress:
         values["compression"] = read_json(run.path / "compression.json")
     if (run.answers / "before.json").is_file():
@@ -115,4 +117,7 @@ def _markdown(found: Report, plots: list[str]) -> str:
     if "compression" in values:
         parts += ["## Compression", markdown_table(*compression(values["compression"])), *sentences(values["compression"])]
     took = [[name, f"{spent:.1f}"] for name, spent in values["seconds"].items()]
-    return "\n\n".join([*parts, "## Seconds", markdown_table(["stage", "seconds"], took)]) + "\n"
+    parts += ["## Seconds", markdown_table(["stage", "seconds"], took)]
+    if "energy" in values:
+        parts.append(f"Energy of the training: {energy.in_words(values['energy'])}.")
+    return "\n\n".join(parts) + "\n"

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed, zeros
+from hfrecipes import distributed, energy, zeros
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
 from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
+from hfrecipes.hardware import hardware
 from hfrecipes.heads import ENTRY
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
@@ -64,7 +65,9 @@ def train(recipe: Recipe, run: Run) -> None:
     rates = listed(optimizer, trainer.args.learning_rate)
     if unusual := unusual_rate(recipe.optimizer, recipe.strategy, trainer.args.learning_rate):
         log.warning(unusual)
-    with taken(recipe.fast_path, trainer.args.bf16) as settings:
+    meter = energy.meter_for(trainer.args.device, trainer.args.n_gpu, hardware()["cpu"])
+    tries = run.checkpoints / "energy"
+    with taken(recipe.fast_path, trainer.args.bf16) as settings, energy.metered(tries, meter):
         fused = bool(optimizer.defaults.get("fused"))
         named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
         log.info("fast path: %s", ", ".join([*(name for name, on in named.items() if on), *settings]) or "none of it")
@@ -79,8 +82,10 @@ def train(recipe: Recipe, run: Run) -> None:
             write_json(folder / "scores.json", {"validation": figures})
             write_json(folder / "rates.json", rates)
             write_json(folder / "history.json", trainer.state.log_history)
+            write_json(folder / energy.FILE, energy.spent(tries))
         shutil.rmtree(run.checkpoints, ignore_errors=True)
 
+    distributed.wait()
     distributed.on_main(save)
 
 
