@@ -15,7 +15,6 @@ Processes take turns by `flock`, where the system has it; elsewhere let one proc
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,11 +23,9 @@ from pathlib import Path
 
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import sha256, verified
+from hfrecipes.locking import locked, writing
 from hfrecipes.pointer import FILE, NAME, Pointer, sync
 from hfrecipes.releases import Release
-
-if sys.platform != "win32":
-    import fcntl
 
 LOCK = ".lock"
 ASIDE = ".adding-"
@@ -172,10 +169,10 @@ class Registry:
         cannot be written, or there is none and it is not to be created."""
         if not create:
             Pointer.read(self.path)
-        with _writing(self.path):
+        with writing(self.path):
             if create:
                 self._create()
-            with _locked(self.path / LOCK):
+            with locked(self.path / LOCK):
                 if not (self.path / FILE).exists():
                     (self.path / "releases").mkdir(exist_ok=True)
                     Pointer().write(self.path)
@@ -195,18 +192,18 @@ class Registry:
         for left in self.path.glob(f".{FILE}.*"):
             left.unlink(missing_ok=True)
         for left in (self.path / "releases").glob(f"{ASIDE}*"):
-            with suppress(FileNotFoundError), _locked(left / LOCK, wait=False) as ours:
+            with suppress(FileNotFoundError), locked(left / LOCK, wait=False) as ours:
                 if ours:
                     shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
         """A folder to fill beside the releases, that others leave alone while this process lives."""
-        with _writing(self.path), ExitStack() as held:
+        with writing(self.path), ExitStack() as held:
             with self._turn():
                 made = Path(tempfile.mkdtemp(dir=self.path / "releases", prefix=ASIDE))
                 held.callback(shutil.rmtree, made, ignore_errors=True)
-                held.enter_context(_locked(made / LOCK))
+                held.enter_context(locked(made / LOCK))
             (made / "release").mkdir()
             yield made / "release"
 
@@ -233,28 +230,3 @@ def _copy(source: Path, target: Path, names: Iterable[str]) -> None:
         sync(file)
     for folder in [target, *(each for each in target.rglob("*") if each.is_dir())]:
         sync(folder)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ModelError(str(path), f"cannot be written: {error.strerror}", "Give a folder where you may write") from error
-
-
-@contextmanager
-def _locked(file: Path, wait: bool = True) -> Iterator[bool]:
-    """The lock of a file, or false where another process holds it and is not waited for."""
-    with file.open("a") as stream:
-        yield _taken(stream.fileno(), wait)
-
-
-def _taken(handle: int, wait: bool) -> bool:
-    if sys.platform == "win32":
-        return wait  # who else is at work cannot be told
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True

@@ -69,11 +69,20 @@ def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | 
     """Export, measure and check a finished fit, and publish it where the recipe says so. Raises CheckFailed where a check refuses
     that `waive` gives no reason for; report and card are written first. With a private `key` the checklist is signed."""
     from hfrecipes.report import Report
+    from hfrecipes.stages.publish import publish
+
+    recipe = examine(run, waive, key)
+    if recipe.publish is not None:
+        publish(recipe, run)
+    return Report.load(run.path)
+
+
+def examine(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | None = None) -> Recipe:
+    """What `ship` does before it publishes; gives the recipe of the run."""
     from hfrecipes.stages.card import card
     from hfrecipes.stages.check import check, refuse, waivers
     from hfrecipes.stages.export import export
     from hfrecipes.stages.measure import measure
-    from hfrecipes.stages.publish import publish
     from hfrecipes.stages.report import report
     from hfrecipes.verification import bind
 
@@ -88,9 +97,7 @@ def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | 
     card(recipe, run)
     refuse(run, waived)
     distributed.on_main(lambda: bind(recipe, run, waived, key))
-    if recipe.publish is not None:
-        publish(recipe, run)
-    return Report.load(run.path)
+    return recipe
 
 
 def run(recipe: Recipe, out: str | Path) -> Report:

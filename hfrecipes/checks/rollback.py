@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from hfrecipes.bootstrap import drawn, interval
+from hfrecipes.bootstrap import Difference, difference
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.errors import HfRecipesError
 from hfrecipes.part import value
@@ -40,19 +40,8 @@ class Rollback(Check):
         except HfRecipesError as error:
             return {"place": where, "previous": current, "error": str(error)}
         references = [task.reference(row, config) for row in case.rows]
-        (was, now), again = drawn(metric, [before, case.predictions], references)
-        sign = -1.0 if metric.lower_is_better else 1.0
-        low, high = interval([sign * (new - old) for old, new in again])
-        return {
-            "place": where,
-            "previous": current,
-            "error": "",
-            "figure": metric.figure,
-            "was": was,
-            "now": now,
-            "gain": sign * (now - was),
-            "interval": [low, high],
-        }
+        gained = difference(metric, before, case.predictions, references)
+        return {"place": where, "previous": current, "error": "", **gained.values()}
 
     def judge(self, trial: Trial) -> Verdict:
         found = trial.evidence[self.name]
@@ -63,13 +52,12 @@ class Rollback(Check):
             return Verdict(self.name, True, f"the first release in {found['place']}: there is none to go back to")
         if found["error"]:
             return Verdict(self.name, False, f"{found['previous']} of {found['place']} cannot be gone back to: {found['error']}")
-        low, high = found["interval"]
-        worse = found["gain"] < -self.max_drop or high < 0
+        gained = Difference.of(found)
+        low, high = gained.interval
         return Verdict(
             self.name,
-            not worse,
-            f"{found['figure']} {found['now']:.4f}, and {found['was']:.4f} of {found['previous']}, which loads: "
-            f"{found['gain']:+.4f} "
+            not gained.worse(self.max_drop),
+            f"{gained.figure} {gained.now:.4f}, and {gained.was:.4f} of {found['previous']}, which loads: {gained.gain:+.4f} "
             f"({low:+.4f} … {high:+.4f}; at most {self.max_drop} may be lost)",
         )
 

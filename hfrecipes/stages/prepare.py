@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from hfrecipes.tokenization import Texts, columns_of_texts
 from hfrecipes.tokens import PROMPT, positions
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
     from hfrecipes.recipe import Recipe
@@ -39,25 +40,15 @@ def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
     from datasets import concatenate_datasets
 
-    roles = recipe.task.columns
     splits = open_splits(recipe.data)
-    rows = take(recipe.data, splits, recipe.data.train, roles)
     base = load_config(recipe.model)
-    learned = recipe.task.learn(rows, base.to_dict())
-    rest = rows.select([])
-    if recipe.data.labelled is not None:
-        rows, rest = few(rows, recipe.data.labelled, recipe.seed, recipe.task.stratify(learned))
-        learned = recipe.task.learn(rows, base.to_dict())
-    if recipe.data.validation in splits:
-        train, validation = rows, take(recipe.data, splits, recipe.data.validation, roles)
-    else:
-        train, validation = cut(rows, recipe.data.validation_size, recipe.seed, recipe.task.stratify(learned))
+    train, validation, rest, learned = parts(recipe, splits, base.to_dict())
     train = written_anew(recipe, concatenate_datasets([train, without_labels(recipe, rest)]))
     tokenizer = tokenizer_for(recipe, train)
     learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
     if recipe.data.test in splits:
-        take(recipe.data, splits, recipe.data.test, roles)
+        take(recipe.data, splits, recipe.data.test, recipe.task.columns)
     else:
         log.info("there is no split '%s': the validation split is reported instead", recipe.data.test)
     print_of_rows = fingerprint(train, validation)
@@ -78,9 +69,26 @@ def prepare(recipe: Recipe, run: Run) -> None:
             "fingerprint": print_of_rows,
             "test_split": recipe.data.test in splits,
             "model_revision": getattr(base, "_commit_hash", None),
-            "data_revision": revision_of(rows),
+            "data_revision": revision_of(splits[recipe.data.train]),
         }
         write_json(folder / "facts.json", facts)
+
+
+def parts(
+    recipe: Recipe, splits: DatasetDict, config: Mapping[str, Any], beside: Sequence[str] = ()
+) -> tuple[Dataset, Dataset, Dataset, dict[str, Any]]:
+    """The labelled rows of training and of validation, the training rows whose label is not to be seen, and what the labelled
+    ones teach. Columns named in `beside` are kept, too."""
+    data, task = recipe.data, recipe.task
+    rows = take(data, splits, data.train, task.columns, beside)
+    learned = task.learn(rows, config)
+    rest = rows.select([])
+    if data.labelled is not None:
+        rows, rest = few(rows, data.labelled, recipe.seed, task.stratify(learned))
+        learned = task.learn(rows, config)
+    if data.validation in splits:
+        return rows, take(data, splits, data.validation, task.columns, beside), rest, learned
+    return *cut(rows, data.validation_size, recipe.seed, task.stratify(learned)), rest, learned
 
 
 def without_labels(recipe: Recipe, rest: Dataset) -> Dataset:
