@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfrecipes.recipes.gpt import GptRecipe
     from hfrecipes.recipes.t5 import T5Recipe
     from hfrecipes.report import Report
+    from hfrecipes.retraining import retrain
     from hfrecipes.verbs import fit, run, ship
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOMES = {
     "fit": "verbs",
     "pipeline": "plugins.pipelines",
     "register": "plugins.pipelines",
+    "retrain": "retraining",
     "run": "verbs",
     "ship": "verbs",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "fit",
     "pipeline",
     "register",
+    "retrain",
     "run",
     "ship",
 ]

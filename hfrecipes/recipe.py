@@ -30,6 +30,7 @@ from hfrecipes.strategies import Strategy
 from hfrecipes.targets import Target
 from hfrecipes.tasks import Task
 from hfrecipes.tokenizers import Tokenization
+from hfrecipes.upkeep import Retrain
 
 
 @value
@@ -51,7 +52,7 @@ class Recipe(Part, kind="recipes"):
     the rows and the new weights. `validate` trains a model a fold of the training rows, and
     `uncertainty` measures averages of several models beside the one. Without `check` a release has to show the
     whole checklist; an empty one asks for nothing, and then nothing is published. `card` holds what only people know about the
-    model, and `publish` says where its releases go.
+    model, `publish` says where its releases go, and `retrain` when the model in production is trained again.
     """
 
     family: ClassVar[Family]
@@ -77,6 +78,7 @@ class Recipe(Part, kind="recipes"):
     check: tuple[Check, ...] | None = None
     card: Card | None = None
     publish: Publish | None = None
+    retrain: Retrain | None = None
     frontier: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     pick: Pick | None = None
     before: bool = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -64,6 +64,22 @@ def print_watched(found: Watched) -> None:
         f"{verdict}: {found.alarmed} of {len(found.windows)} windows raised an alarm, chance may bring {found.allowed}{rest}",
         highlight=False,
     )
+
+
+def print_decisions(records: Sequence[Mapping[str, Any]]) -> None:
+    """Every decision about retraining, the oldest first."""
+    table = Table(title=f"{len(records)} decisions")
+    for name in ("time", "token", "what", "champion", "candidate", "new rows", "sha256", "why"):
+        table.add_column(name, justify="right" if name in ("token", "new rows") else "left", overflow="fold")
+    for record in records:
+        new, champion = record.get("new", {}), record.get("champion", {})
+        candidate = record.get("release") or record.get("candidate", "")
+        named = (champion.get("release") or record.get("old", {}).get("run", ""), candidate)
+        digest = str(new.get("sha256", ""))[:8]
+        why = record.get("reason") or "; ".join(record.get("drift", {}).get("moved", ()))
+        shown = (record["time"], record["token"], record["event"], *named, new.get("labelled", ""), digest, why)
+        table.add_row(*(Text(str(entry)) for entry in shown))
+    _console().print(table)
 
 
 def print_frontier(found: Frontier) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from hfrecipes import distributed
-from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_runs, on_services
+from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_retraining, on_runs, on_services
 from hfrecipes.errors import HfRecipesError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "releases": on_releases.releases,
     "predict": on_runs.predict,
     "watch": on_monitor.watch,
+    "retrain": on_retraining.retrain,
     "serve": on_services.serve,
     "list": on_machine.list_parts,
     "show": on_recipes.show,
