@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from hfrecipes.errors import RecipeError
+from hfrecipes.objectives import Objective
 from hfrecipes.optimization import check_rate
-from hfrecipes.part import hint
+from hfrecipes.part import hint, names
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -52,11 +53,23 @@ def check_arguments(recipe: Recipe) -> None:
         except pydantic.ValidationError as error:
             raise RecipeError(where, f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")) from None
     grouping(recipe)
+    check_episodes(recipe)
     for field, others in INSTEAD.items():
         if getattr(recipe, field) is not None and (given := sorted(others & set(recipe.train))):
             raise RecipeError(f"{recipe.name}.{field}", f"`train.{given[0]}` says something else", "Write one of them")
     check_rate(float(recipe.train.get("learning_rate", TrainingArguments.learning_rate)))
     arguments(recipe, Path("unused"), "loss", lower=True)
+
+
+def check_episodes(recipe: Recipe) -> None:
+    """Refuse episodes that nothing learns from, and an objective that has none."""
+    if recipe.objective.in_episodes and recipe.episodes is None:
+        instead = "Write `episodes: {ways: 5, shots: 1, queries: 15}`"
+        raise RecipeError(f"{recipe.name}.objective.{recipe.objective.name}", "learns from episodes", instead)
+    if recipe.episodes is not None and not recipe.objective.in_episodes:
+        able = [name for name in names("objectives") if Objective.find(name).in_episodes]
+        what = f"{recipe.objective.name} does not learn from episodes"
+        raise RecipeError(f"{recipe.name}.episodes", what, f"Take one of: {', '.join(able)}")
 
 
 def _close(key: str, fields: set[str]) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 
+from hfrecipes.episodes import Draw, Episodes
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -22,7 +24,52 @@ JITTER = 0.1
 """By how much of its length a row may be out of the order of lengths where steps are cut by tokens."""
 
 
-class Batches(TorchDataset[list[dict[str, Any]]]):
+class ListsOfRows(TorchDataset[list[dict[str, Any]]]):
+    """Item `i` is the list of the rows whose numbers are `batches[i]`."""
+
+    rows: Dataset
+    batches: list[np.ndarray]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the batches of an epoch; the Trainer calls it at the start of each."""
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, position: int) -> list[dict[str, Any]]:
+        found = self.rows[self.batches[position].tolist()]
+        return [dict(zip(found, entries, strict=True)) for entries in zip(*found.values(), strict=True)]
+
+
+class Episodic(ListsOfRows):
+    """Item `i` is an episode: its support class by class, then its queries."""
+
+    def __init__(self, rows: Dataset, episodes: Episodes, seed: int) -> None:
+        self.rows, self.draw, self.seed = rows, Draw(rows["labels"], episodes, [str(ids) for ids in rows["input_ids"]]), seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batches = [episode.rows for episode in self.draw.many(self.draw.asked.count, (self.seed, epoch))]
+
+
+class Together(ListsOfRows):
+    """Item `i` is a batch of `size` rows, `together` rows of a class at once, as far as they go. Every row is in one."""
+
+    def __init__(self, rows: Dataset, size: int, together: int, seed: int) -> None:
+        self.rows, self.size, self.together, self.seed = rows, max(1, size // together), together, seed
+        self.labels = np.asarray(rows["labels"])
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        generator = np.random.default_rng((self.seed, epoch))
+        mine = [generator.permutation(np.flatnonzero(self.labels == label)) for label in np.unique(self.labels)]
+        parts = [rows[i : i + self.together] for rows in mine for i in range(0, len(rows), self.together)]
+        order = generator.permutation(len(parts))
+        chosen = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        self.batches = [np.concatenate([parts[i] for i in each]) for each in chosen]
+
+
+class Batches(ListsOfRows):
     """Item `i` is the list of rows of micro-batch `i`.
 
     A step takes `size * parts` rows in `parts` micro-batches (processes times gradient accumulation steps). `grouped=False`
@@ -68,13 +115,6 @@ class Batches(TorchDataset[list[dict[str, Any]]]):
         steps = [order[i : i + step] for i in range(0, len(order), step)]
         whole, rest = (steps, []) if len(steps[-1]) == step else (steps[:-1], steps[-1:])
         return [whole[i] for i in generator.permutation(len(whole))] + rest
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, position: int) -> list[dict[str, Any]]:
-        found = self.rows[self.batches[position].tolist()]
-        return [dict(zip(found, entries, strict=True)) for entries in zip(*found.values(), strict=True)]
 
 
 def cuts(lengths: np.ndarray, tokens: int, least: int) -> list[int]:

@@ -39,9 +39,11 @@ class Data(Checked):
     Any other key says which column plays a role of the task: `label: category` reads the labels from `category`.
     `max_samples` takes that many rows of each split at random (always the same ones, in their order). `labelled` keeps the labels
     of so many training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns
-    from rows without a label reads the others, too. `teacher` is a run or a checkpoint that writes the targets of the training
-    rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `drop_leaks` leaves out the rows of
-    training and validation whose texts stand in the test split, but for case and white space. `fingerprint` is written into
+    from rows without a label reads the others, too. `per_class` learns from exactly that many rows of each class; where there is
+    no validation split, its rows are cut from the others, at most as many again. `teacher` is a run or a checkpoint that writes
+    the targets of the training rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `drop_leaks`
+    leaves out the rows of training and validation whose texts stand in the test split, but for case and white space.
+    `fingerprint` is written into
     `recipe.yaml` by a
     run; where it stands, other rows are refused.
     """
@@ -55,6 +57,7 @@ class Data(Checked):
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.1
     max_samples: Annotated[int, Field(gt=0)] | None = None
     labelled: Annotated[int, Field(gt=1)] | None = None
+    per_class: Annotated[int, Field(gt=0)] | None = None
     teacher: str | None = None
     drop_leaks: bool = False
     fingerprint: str | None = None
@@ -242,6 +245,24 @@ def few(rows: Dataset, count: int, seed: int, by: str | None) -> tuple[Dataset, 
     generator = np.random.default_rng(seed)
     kept = sorted(int(i) for key in sorted(groups) for i in generator.permutation(groups[key])[:count])
     return rows.select(kept), rows.select(sorted(set(range(len(rows))) - set(kept)))
+
+
+def each(rows: Dataset, count: int, seed: int, by: str | None) -> tuple[Dataset, Dataset]:
+    """`few` for exactly `count` rows of each class. Raises DataError where a class has fewer, or rows have no class."""
+    if by is None:
+        raise DataError("data.per_class", "these rows have not one class each", "Write `labelled` or `max_samples`")
+    short = {key: len(found) for key, found in _groups(rows, by).items() if len(found) < count}
+    if short:
+        name, there = min(short.items(), key=lambda entry: entry[1])
+        what = f"the class '{name}' has {there} rows, fewer than {count}"
+        raise DataError("data.per_class", what, f"Write {there} or fewer, or give more rows of it")
+    return few(rows, count, seed, by)
+
+
+def some(rows: Dataset, data: Data, most: int, seed: int, by: str | None) -> Dataset:
+    """Validation rows: the share of `rows` that the data asks for, but at most `most`."""
+    share = min(data.validation_size, most / len(rows))
+    return cut(rows, share, seed, by)[1] if share < 1 and len(rows) > 1 else rows
 
 
 def _groups(rows: Dataset, by: str | None) -> dict[str, list[int]]:

@@ -15,6 +15,7 @@ from hfrecipes.checks import CHECKLIST, Check
 from hfrecipes.compressors import Compressor
 from hfrecipes.data import Data
 from hfrecipes.destination import Publish
+from hfrecipes.episodes import Episodes
 from hfrecipes.family import Family
 from hfrecipes.fast_path import SETTINGS, Setting
 from hfrecipes.folds import Validate
@@ -37,7 +38,8 @@ from hfrecipes.upkeep import Retrain
 class Recipe(Part, kind="recipes"):
     """What every family's recipe holds.
 
-    `tokenizer` is trained on the training texts, for a new model; without it the checkpoint's own is taken. `head` stands in for
+    `episodes` parts the classes and learns from tasks of few examples (`objective: prototypes` and its like). `tokenizer` is
+    trained on the training texts, for a new model; without it the checkpoint's own is taken. `head` stands in for
     the last layer of a model that classifies. `train` goes to
     `transformers.TrainingArguments` under its own names; without `optimizer` its `optim`
     decides, and without `schedule` its `lr_scheduler_type`. `compress` makes the trained
@@ -60,6 +62,7 @@ class Recipe(Part, kind="recipes"):
     task: Task
     data: Data
     model: Model
+    episodes: Episodes | None = None
     tokenizer: Tokenization | None = None
     head: Head | None = None
     strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))

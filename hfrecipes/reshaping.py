@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from hfrecipes.auto_classes import BASE, TYPE
 from hfrecipes.family import attentions, blocks, feed_forwards, linear_layers
 from hfrecipes.heads import ENTRY, Head, last_layer
+from hfrecipes.pooling import pool, pooled_head
 from hfrecipes.shrinking import INSIDE
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def reshape(model: PreTrainedModel) -> None:
         head: Head = Head.choose(config[ENTRY])
         last: Any = model.get_submodule(name)
         model.set_submodule(name, head.build(last.in_features, len(config["id2label"])))
+        pool(model, name, head.pooling)
 
 
 def _classifies(model: PreTrainedModel) -> str | None:
@@ -167,6 +169,8 @@ def describe(model: PreTrainedModel) -> None:
         found = as_reshaped(config, **{SHAPES: shapes, RANKS: ranks})
         model.config, kind = found, found.__class__
         model.__class__ = _model_class(base, kind)
+        if pooled := pooled_head(model):
+            pool(model, *pooled)
 
 
 def _express(model: PreTrainedModel) -> None:

@@ -46,6 +46,16 @@ def classifier(folder: Path) -> Any:
     return model
 
 
+def pooled(folder: Path) -> Any:
+    """The same with a head that says embeddings."""
+    from hfrecipes.models import Model, load_config, load_model
+
+    torch.manual_seed(0)
+    entries = {"num_labels": 2, "classifier_head": {"prototype": {}}, "problem_type": "single_label_classification"}
+    asked = Model(str(folder), config={"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+    return load_model(asked, "text-classification", load_config(asked, entries))
+
+
 def batch(rows: int = 4) -> dict[str, torch.Tensor]:
     """Rows of random tokens of several lengths, with labels."""
     generator = torch.Generator().manual_seed(1)

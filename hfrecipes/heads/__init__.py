@@ -6,7 +6,7 @@ The head is an entry of the model's configuration, so a checkpoint brings it alo
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.part import Part
@@ -21,6 +21,12 @@ ENTRY = "classifier_head"
 
 class Head(Part, kind="heads"):
     """Base of heads."""
+
+    @property
+    def pooling(self) -> Literal["mean", "cls"] | None:
+        """How one vector of unit length is made of a text for the head to read: the `mean` of its tokens' states, or the first
+        one's (`cls`). None: the head reads what the model's own layers hand to the last one."""
+        return None
 
     @property
     def by_row(self) -> bool:

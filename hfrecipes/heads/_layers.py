@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import Sequential
+from torch.nn import Linear, Sequential
 
 
 class Layers(Sequential):
@@ -19,3 +19,19 @@ class Layers(Sequential):
     def bias(self) -> Tensor:
         """The vector of the last layer, of shape (labels,)."""
         return self[-1].bias  # type: ignore[return-value]
+
+
+class Prototypes(Linear):
+    """Minus `scale` times the squared distances of vectors (…, width) to the rows of `weight`, as logits (…, labels).
+
+    A linear layer without a bias by its weights, so that models draw them as they draw those of others. In a graph the distances
+    are no matrix product: quantizers leave them exact, and the rows can be replaced.
+    """
+
+    def __init__(self, width: int, labels: int, scale: float) -> None:
+        super().__init__(width, labels, bias=False)
+        self.scale = scale
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """The logits."""
+        return (vectors.unsqueeze(-2) - self.weight).square().sum(dim=-1) * -self.scale

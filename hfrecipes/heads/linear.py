@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 @value
 class Linear(Head):
-    """One linear layer behind `dropout`, which comes on top of the model's own."""
+    """One linear layer behind `dropout`, which comes on top of the model's own. With `pooling` it reads the mean of the last
+    hidden states (or the first one) at unit length, not what the model's own layers make of them."""
 
+    pooling: Literal["mean", "cls"] | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def build(self, width: int, labels: int) -> Module:

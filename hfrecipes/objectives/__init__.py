@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback
 
     from hfrecipes.entries import Collate, WithEntries
+    from hfrecipes.episodes import Episodes
     from hfrecipes.family import Family
     from hfrecipes.tasks import Task
     from hfrecipes.tokens import Tokens
@@ -25,8 +26,8 @@ LossFn = Callable[[Any, Mapping[str, Any]], "tuple[Tensor, Any]"]
 @dataclass(frozen=True)
 class Training:
     """What an objective may know of a training: the model and its task, and, where it computes something of the rows beforehand,
-    the tokenizer, the rows, how they become a batch, and where and how exactly it is computed. What it adds to `callbacks` is
-    called by the Trainer."""
+    the tokenizer, the rows (and those `held` out), how they become a batch, and where and how exactly it is computed. With
+    `episodes` a batch is one. What it adds to `callbacks` is called by the Trainer."""
 
     model: PreTrainedModel
     family: Family
@@ -37,16 +38,27 @@ class Training:
     bf16: bool = False
     device: Any = "cpu"
     callbacks: list[TrainerCallback] = field(default_factory=list)
+    held: WithEntries | None = None
+    episodes: Episodes | None = None
 
 
 class Objective(Part, kind="objectives"):
-    """Base of objectives. `reads_unlabelled`: it learns from rows without a label, too."""
+    """Base of objectives. `reads_unlabelled`: it learns from rows without a label, too. `in_episodes`: each of its batches is an
+    episode. `by_batch`: its loss compares the rows of a batch. `head` is the one it needs where a recipe names none."""
 
     reads_unlabelled: ClassVar[bool] = False
+    in_episodes: ClassVar[bool] = False
+    by_batch: ClassVar[bool] = False
+    head: ClassVar[str | None] = None
 
     @abstractmethod
     def bind(self, training: Training) -> LossFn:
         """The loss function of a training. Its loss is a scalar: the mean over the items (rows, or tokens) of one batch."""
+
+    @property
+    def together(self) -> int:
+        """How many rows of a class come to a batch at once; 0 where that does not matter."""
+        return 0
 
     @property
     def entries(self) -> Sequence[str]:

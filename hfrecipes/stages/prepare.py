@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
-from hfrecipes.data import cut, few, fingerprint, open_splits, take, unlabelled
+from hfrecipes.data import cut, each, few, fingerprint, open_splits, some, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.models import Model, load_config, load_tokenizer, load_tokens, save_tokenizer
 from hfrecipes.stages import log, stage
+from hfrecipes.stages.splitting import by_classes
 from hfrecipes.tokenization import Texts, columns_of_texts
 from hfrecipes.tokens import PROMPT, positions
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @stage(
-    blocks=("task", "data", "model", "tokenizer", "seed"),
+    blocks=("task", "data", "episodes", "model", "tokenizer", "seed"),
     outputs=("data",),
     source=lambda recipe, run: [
         recipe.data.signature(),
@@ -80,14 +81,24 @@ def parts(
     """The labelled rows of training and of validation, the training rows whose label is not to be seen, and what the labelled
     ones teach. Columns named in `beside` are kept, too."""
     data, task = recipe.data, recipe.task
+    if recipe.episodes is not None:
+        return by_classes(recipe, recipe.episodes, splits, config, beside)
     rows = take(data, splits, data.train, task.columns, beside)
     learned = task.learn(rows, config)
     rest = rows.select([])
     if data.labelled is not None:
         rows, rest = few(rows, data.labelled, recipe.seed, task.stratify(learned))
         learned = task.learn(rows, config)
+    others = rest
+    if data.per_class is not None:
+        if data.labelled is not None:
+            raise RecipeError(f"{recipe.name}.data.per_class", "`labelled` says something else", "Write one of them")
+        rows, others = each(rows, data.per_class, recipe.seed, task.stratify(learned))
+        learned = task.learn(rows, config)
     if data.validation in splits:
         return rows, take(data, splits, data.validation, task.columns, beside), rest, learned
+    if data.per_class is not None and len(others):
+        return rows, some(others, data, len(rows), recipe.seed, task.stratify(learned)), rest, learned
     return *cut(rows, data.validation_size, recipe.seed, task.stratify(learned)), rest, learned
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,14 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
-from hfrecipes.heads import ENTRY
+from hfrecipes.heads import ENTRY, Head
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
 from hfrecipes.part import names
 from hfrecipes.stages import log, stage
+from hfrecipes.stages.splitting import drawn
 from hfrecipes.tasks import Task, Window, by_row
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     blocks=(
         "task",
         "data",
+        "episodes",
         "model",
         "head",
         "strategy",
@@ -125,8 +128,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     from datasets import load_from_disk
     from transformers import set_seed
 
-    from hfrecipes.batches import Batches
-    from hfrecipes.entries import BatchesWithEntries, WithEntries, collated
+    from hfrecipes.entries import BatchesWithEntries, collated
     from hfrecipes.features import Frozen
     from hfrecipes.trainer import RecipeTrainer
 
@@ -137,27 +139,30 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     lengths = list(splits["validation"]["length"])
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
     splits["validation"] = splits["validation"].select(by_length, keep_in_memory=True)
-    scored = recipe.task.scored_in_training
+    scored = recipe.task.scored_in_training and recipe.episodes is None
     metric = recipe.metrics(plain)[0]
     options = arguments(recipe, run.checkpoints, *((metric.figure, metric.lower_is_better) if scored else ("loss", True)))
     options.prediction_loss_only = not scored
 
     size, grouped = grouping(recipe)
     parts = distributed.processes() * options.gradient_accumulation_steps
-    batches: Any = Batches(splits["train"], splits["train"]["length"], size, parts, recipe.seed, grouped, recipe.batch_tokens)
+    batches, held = drawn(recipe, splits, size, parts, grouped)
+    if recipe.episodes is not None:
+        options.per_device_eval_batch_size = 1
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     start = load_model(recipe.model, head_for(recipe), config)
     kept = zeros.masks(start)
     model = recipe.strategy.prepare(start, recipe.family)
-    rows, held = BatchesWithEntries(batches), WithEntries(splits["validation"])
+    rows = BatchesWithEntries(batches)
     collate = collator(recipe, tokens)
     training = Training(model, recipe.family, recipe.task, tokens, rows, collate, options.bf16, options.device)
+    training = replace(training, held=held, episodes=recipe.episodes)
     loss = recipe.objective.bind(training)
     left = tokens.padding_side == "left"
     collate = collated(collate, recipe.objective.entries, left)
     own = recipe.strategy.callbacks(model, options.num_train_epochs)
-    callbacks = [*own, *patience(recipe, options), *training.callbacks, *zeros.keeping(kept)]
+    callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept)]
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     if recipe.task.reads_as_encoded and any(map(blocks, range(epochs))):
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
@@ -165,6 +170,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         frozen.watch(held)
         loss, collate = frozen.loss(loss), frozen.batch()
         callbacks.append(frozen)
+    callbacks += training.callbacks
     step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
     log.info("training on %s, %s a step", describe(options), step)
     return RecipeTrainer(
@@ -232,7 +238,8 @@ def last(checkpoints: Path) -> str | None:
 def config_for(recipe: Recipe, run: Run) -> PreTrainedConfig:
     """The configuration of the model to train: the checkpoint's, with what was learned from the rows and the head."""
     learned = read_json(run.data / "facts.json")["learned"]
-    return load_config(recipe.model, learned if recipe.head is None else {**learned, ENTRY: dump(recipe.head)})
+    head = recipe.head or (Head.choose(recipe.objective.head) if recipe.objective.head else None)
+    return load_config(recipe.model, learned if head is None else {**learned, ENTRY: dump(head)})
 
 
 def check_head(recipe: Recipe, smallest: int) -> None:

@@ -1,0 +1,31 @@
+"""prototype: a point for each class; what is nearest to a text's embedding is its label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from hfrecipes.heads import Head
+from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+
+@value
+class Prototype(Head):
+    """A point for each class among the embeddings of texts: a logit is minus `scale` times the squared distance to it (Snell et
+    al. 2017, arXiv:1703.05175, equation 2).
+
+    The embedding is what `pooling` makes of the last hidden states, at unit length. A class can be added to a model with this
+    head from a few examples, without training: `Predictor.add_class`.
+    """
+
+    pooling: Literal["mean", "cls"] = "mean"
+    scale: Annotated[float, Field(gt=0)] = 10.0
+
+    def build(self, width: int, labels: int) -> Module:
+        from hfrecipes.heads._layers import Layers, Prototypes
+
+        return Layers(Prototypes(width, labels, self.scale))

@@ -1,0 +1,140 @@
+"""Adaptation: what MAML, ANIL and Reptile do inside of an episode, as functions of weights that are not a model's own.
+
+The head of an episode is linear and starts from the means of its support: w = 2 s c, b = -s |c|², which answers as the nearest
+mean does (Proto-MAML, Triantafillou et al. 2020, arXiv:1903.03096, section 3.2). So a model learns to adapt to any number of
+ways, and before the first step it is a prototypical network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy, linear
+
+from hfrecipes.errors import RecipeError
+from hfrecipes.objectives._episode import inputs, seen
+
+if TYPE_CHECKING:
+    from hfrecipes.episodes import Episodes
+
+Weights = dict[str, Tensor]
+HEAD = ("episode_weight", "episode_bias")
+"""The names of an episode's head among adapted weights."""
+ONCE = re.compile(r"derivative for (\S+) is not implemented|once_differentiable")
+
+
+def start(support: Tensor, scale: float) -> Weights:
+    """The head of an episode from its support of shape (ways, shots, units)."""
+    means = support.mean(dim=1)
+    return dict(zip(HEAD, (2 * scale * means, -scale * means.square().sum(dim=-1)), strict=True))
+
+
+def halves(batch: Mapping[str, Any], episodes: Episodes) -> tuple[dict[str, Any], dict[str, Any], Tensor, Tensor]:
+    """The support and the queries of a batch as the model reads them, and the ways of their rows."""
+    count, read = episodes.ways * episodes.shots, inputs(batch)
+    ways = torch.arange(episodes.ways, device=batch["labels"].device)
+    first, second = ({name: each[part] for name, each in read.items()} for part in (slice(None, count), slice(count, None)))
+    return first, second, ways.repeat_interleave(episodes.shots), ways.repeat_interleave(episodes.queries)
+
+
+def descend(loss: Callable[[Weights], Tensor], weights: Weights, steps: int, rate: float, second_order: bool) -> Weights:
+    """Weights after steps of gradient descent. With `second_order` they are a function of those before whose gradient goes
+    through every step; without, the steps count as constants."""
+    with torch.enable_grad():
+        for _ in range(steps):
+            names = [name for name, weight in weights.items() if weight.requires_grad]
+            found = torch.autograd.grad(
+                loss(weights), [weights[name] for name in names], create_graph=second_order, allow_unused=True
+            )
+            moved = {n: weights[n] - rate * g for n, g in zip(names, found, strict=True) if g is not None}
+            weights = {**weights, **moved}
+    return weights
+
+
+def trained(model: Any) -> Weights:
+    """The weights of a model that are trained, by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def embed(model: Any, weights: Mapping[str, Tensor], read: Mapping[str, Any]) -> Any:
+    """The outputs of a model with other weights."""
+    return functional_call(model, {n: w for n, w in weights.items() if n not in HEAD}, args=(), kwargs=dict(read))
+
+
+def answer(weights: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:
+    """The logits of an episode's head."""
+    return linear(embeddings, *(weights[name] for name in HEAD))
+
+
+def adapted(
+    model: Any, weights: Weights, batch: Mapping[str, Any], episodes: Episodes, scale: float, **how: Any
+) -> tuple[Weights, Tensor, Any]:
+    """All weights of a model, and a head, after adapting to the support of an episode; the loss of its queries; its outputs for
+    them. `how` says the `steps`, the `rate` and whether the gradient is of `second_order`."""
+    support, query, told, truth = halves(batch, episodes)
+    count = episodes.ways
+    with torch.enable_grad():
+        first = embed(model, weights, support).embeddings.reshape(count, episodes.shots, -1)
+        begin = start(first, scale)
+        weights = {name: weight.view_as(weight) for name, weight in weights.items()}  # else the head would follow them in a step
+
+    def loss(now: Weights) -> Tensor:
+        return cross_entropy(answer(now, embed(model, now, support).embeddings), told)
+
+    after = descend(loss, {**weights, **begin}, **how)
+    outputs = embed(model, after, query)
+    return after, cross_entropy(answer(after, outputs.embeddings), truth), outputs
+
+
+def adapted_head(embeddings: Tensor, episodes: Episodes, scale: float, **how: Any) -> Tensor:
+    """The loss of an episode's queries after its head alone has adapted to the support."""
+    found = seen(embeddings, episodes)
+    support = found.support.reshape(-1, embeddings.shape[-1])
+    told = torch.arange(episodes.ways, device=support.device).repeat_interleave(episodes.shots)
+    with torch.enable_grad():
+        begin = start(found.support, scale)
+        if not embeddings.requires_grad:
+            begin = {name: weight.requires_grad_() for name, weight in begin.items()}
+    after = descend(lambda now: cross_entropy(answer(now, support), told), begin, **how)
+    return cross_entropy(answer(after, found.query), found.truth)
+
+
+@contextmanager
+def named_once(where: str) -> Iterator[None]:
+    """Name the operation that a gradient of a gradient failed at. Raises RecipeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (found := ONCE.search(str(error))):
+            raise
+        operation = (found[1] or "an operation that its author marked so").removeprefix("aten::").removesuffix("_backward")
+        raise RecipeError(where, f"{operation} cannot be differentiated twice", "Write `second_order: false`") from error
+
+
+def towards(
+    model: Any, weights: Weights, batch: Mapping[str, Any], episodes: Episodes, scale: float, **how: Any
+) -> tuple[Tensor, Any]:
+    """The loss of a whole episode, whose gradient is not its own but the weights less those that descent on it leads to; and the
+    outputs for it."""
+    read = inputs(batch)
+    *_, told, truth = halves(batch, episodes)
+    labels = torch.cat([told, truth])
+    with torch.no_grad():
+        outputs = embed(model, weights, read)
+        begin = start(outputs.embeddings[: len(told)].reshape(episodes.ways, episodes.shots, -1), scale)
+
+    def loss(now: Weights) -> Tensor:
+        return cross_entropy(answer(now, embed(model, now, read).embeddings), labels)
+
+    own = {name: weight.requires_grad_() for name, weight in begin.items()}
+    after = descend(loss, {**{n: w.detach().requires_grad_() for n, w in weights.items()}, **own}, **how)
+    with torch.no_grad():
+        mean = loss(after)
+    pull = sum(((weight * (weight - after[name]).detach()).sum() for name, weight in weights.items()), mean.new_zeros(()))
+    return mean + pull - pull.detach(), outputs

@@ -1,0 +1,58 @@
+"""maml: weights from which a few steps of descent on a support go far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@value
+class Maml(Objective):
+    """Model-agnostic meta-learning (Finn et al. 2017, arXiv:1703.03400): the loss of the queries after `steps` of descent by
+    `rate` on the support, all trained weights adapting, minimised over the weights before them.
+
+    `second_order` takes the gradient through the steps; without it they count as constants (FOMAML). The head of an episode
+    starts from the means of its support, times `scale` (Proto-MAML, Triantafillou et al. 2020, arXiv:1903.03096). Attention is
+    computed without fused operators, which cannot be differentiated twice.
+    """
+
+    steps: Annotated[int, Field(gt=0)] = 3
+    rate: Annotated[float, Field(gt=0)] = 0.01
+    second_order: bool = True
+    scale: Annotated[float, Field(gt=0)] = 10.0
+
+    head: ClassVar[str | None] = "prototype"
+    by_batch: ClassVar[bool] = True
+    in_episodes: ClassVar[bool] = True
+
+    def bind(self, training: Training) -> LossFn:
+        from torch.autograd import grad
+
+        from hfrecipes.objectives._adaptation import adapted, named_once, trained
+        from hfrecipes.objectives._episode import ClassMeans, asked
+
+        episodes = asked(training, self.name)
+        training.callbacks.append(ClassMeans(training))
+        if self.second_order:
+            training.model.set_attn_implementation("eager")
+        second, untried = f"objective.{self.name}.second_order", [True]
+
+        def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
+            weights, order = trained(model), self.second_order and model.training
+            how = {"steps": self.steps, "rate": self.rate, "second_order": order}
+            with named_once(second):
+                _, mean, outputs = adapted(model, weights, batch, episodes, self.scale, **how)
+                if order and untried:
+                    untried.clear()
+                    grad(mean, list(weights.values()), retain_graph=True, allow_unused=True)
+            return mean, outputs
+
+        return loss

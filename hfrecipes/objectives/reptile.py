@@ -1,0 +1,47 @@
+"""reptile: weights move towards where descent on each episode ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.part import value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@value
+class Reptile(Objective):
+    """Reptile (Nichol et al. 2018, arXiv:1803.02999): the gradient is the weights less those after `steps` of descent by `rate`
+    on an episode, its queries among what is learned from. With SGD the learning rate is the paper's step size.
+
+    The head of an episode starts as that of `maml`. In evaluation the loss is that of the queries after steps on the support.
+    """
+
+    steps: Annotated[int, Field(gt=1)] = 4
+    rate: Annotated[float, Field(gt=0)] = 0.01
+    scale: Annotated[float, Field(gt=0)] = 10.0
+
+    head: ClassVar[str | None] = "prototype"
+    by_batch: ClassVar[bool] = True
+    in_episodes: ClassVar[bool] = True
+
+    def bind(self, training: Training) -> LossFn:
+        from hfrecipes.objectives._adaptation import adapted, towards, trained
+        from hfrecipes.objectives._episode import ClassMeans, asked
+
+        episodes = asked(training, self.name)
+        training.callbacks.append(ClassMeans(training))
+        how = {"steps": self.steps, "rate": self.rate, "second_order": False}
+
+        def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
+            if model.training:
+                return towards(model, trained(model), batch, episodes, self.scale, **how)
+            _, mean, outputs = adapted(model, trained(model), batch, episodes, self.scale, **how)
+            return mean, outputs
+
+        return loss
