@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 @value
 class Publish(Checked):
     """Where releases go: `registry`, a folder, or `repo`, owner/name on the Hub. A repository that is made is `private`;
-    `pull_request` proposes the release instead of writing it. Nothing is published whose checklist is not shown item by item."""
+    `pull_request` proposes the release instead of writing it. `apart` gives each bundle and the adapter a repository of its own
+    beside that of the weights (me/x-onnx-cpu, me/x-adapter), and gathers all in a collection of the Hub, of which `collection` is
+    the title, or the name of the repository. Nothing is published whose checklist is not shown item by item."""
 
     registry: str | None = None
     repo: str | None = None
     private: bool = True
     pull_request: bool = False
+    apart: bool = False
+    collection: str | None = None
 
     @classmethod
     def read(cls, given: Any) -> Any:
@@ -37,6 +41,14 @@ class Publish(Checked):
             raise PydanticCustomError(
                 "publish", "'{repo}' is no repository. Write `repo: owner/name`", {"repo": str(keys["repo"])}
             )
+        if keys.get("apart") and not keys.get("repo"):
+            raise PydanticCustomError(
+                "publish", "`apart` is for repositories on the Hub. Write `repo: owner/name`, or leave it out"
+            )
+        if keys.get("apart") and keys.get("pull_request"):
+            raise PydanticCustomError("publish", "`apart` writes, and proposes nothing. Leave out `apart` or `pull_request`")
+        if keys.get("collection") is not None and not (keys.get("apart") and str(keys["collection"]).strip()):
+            raise PydanticCustomError("publish", "`collection` is the title of what `apart: true` makes. Write both, or neither")
         return given
 
     @property

@@ -27,6 +27,8 @@ from typing import Any
 
 from hfrecipes.errors import ModelError, RunError
 
+ADAPTER = "adapter"
+"""The folder of an adapter beside the checkpoint into which it was merged."""
 READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
 """What a reader of texts needs beside the weights; a bundle carries copies."""
 
@@ -59,6 +61,10 @@ class Run:
     @property
     def weights(self) -> Path:
         return self.model / "model.safetensors"
+
+    @property
+    def adapter(self) -> Path:
+        return self.model / ADAPTER
 
     @property
     def trained(self) -> Path:

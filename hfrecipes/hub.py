@@ -20,6 +20,7 @@ WANTED = [
     "*.md",
     "*.png",
     "*.yaml",
+    "*.jinja",
     "*.sig",
 ]
 """What answers can need; the pickled weights that a repository may also have are never fetched."""

@@ -61,10 +61,7 @@ def publish(
     Raises ModelError where the folder holds what may not be published (nothing is sent then), the Hub refuses, it does not answer
     within the patience, or somebody else published meanwhile.
     """
-    repository = Repository(repo, endpoint, replace(patience) if patience else Patience())
-    if repository.token is None:
-        raise ModelError(repo, "cannot be published to: there is no access token", "Log in with `hf auth login`, or set HF_TOKEN")
-    files = publishable(folder, repository.token)
+    repository, files = ready(folder, repo, endpoint, patience)
     with repository.talking():
         if not repository.is_there():
             repository.create(private)
@@ -82,6 +79,16 @@ def publish(
                 repo, f"is published ({head[:12]}), but has no tag: {error.what}", "Publish again for that"
             ) from None
         return Published(head, f"{repository.api.endpoint}/{repo}/tree/{name}", name)
+
+
+def ready(
+    folder: Path, repo: str, endpoint: str | None = None, patience: Patience | None = None
+) -> tuple[Repository, list[File]]:
+    """The repository, and what would be published to it. Asks nobody; raises ModelError as `publish` does before it sends."""
+    repository = Repository(repo, endpoint, replace(patience) if patience else Patience())
+    if repository.token is None:
+        raise ModelError(repo, "cannot be published to: there is no access token", "Log in with `hf auth login`, or set HF_TOKEN")
+    return repository, publishable(folder, repository.token)
 
 
 def _pulled(repository: Repository, head: str, tree: Tree, files: Sequence[File], title: str) -> Published:

@@ -47,8 +47,11 @@ class Report:
     @property
     def scores(self) -> dict[str, float]:
         """The figures of the candidate that is served, or of the PyTorch model where none was measured."""
-        named = {candidate.name: candidate.scores for candidate in self.frontier}
-        return named.get(self.values.get("served", "pytorch"), named["pytorch"])
+        return self.of(self.values.get("served", "pytorch")) or self.of("pytorch")
+
+    def of(self, name: str) -> dict[str, float]:
+        """The figures of a candidate; none where it was not measured."""
+        return next((candidate.scores for candidate in self.frontier if candidate.name == name), {})
 
     @property
     def passed(self) -> bool:

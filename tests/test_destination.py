@@ -25,6 +25,21 @@ def test_a_repository_has_an_owner() -> None:
         TypeAdapter(Publish).validate_python({"repo": "intents"})
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"registry": "a", "apart": True}, r"`apart` is for repositories on the Hub\. Write `repo: owner/name`, or leave it out"),
+        ({"repo": "me/x", "apart": True, "pull_request": True}, r"Leave out `apart` or `pull_request`"),
+        ({"repo": "me/x", "collection": "All"}, r"`collection` is the title of what `apart: true` makes"),
+        ({"repo": "me/x", "apart": True, "collection": " "}, r"Write both, or neither"),
+        ({"repo": "me/x", "appart": True}, r"unknown key 'appart'\. Did you mean 'apart'\?"),
+    ],
+)
+def test_what_cannot_be_apart_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TypeAdapter(Publish).validate_python(given)
+
+
 def test_before_the_first_release_nothing_is_in_production(tmp_path: Path) -> None:
     place = Publish(registry=str(tmp_path / "models/intents"))
     assert place.production() is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from hfrecipes import distributed, energy
+from hfrecipes.apart import of_bundle, repository
 from hfrecipes.card import FILE, Card, compose, merge
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.folder import Run, read_json, write_json, write_text
@@ -32,7 +34,8 @@ tokenizer = AutoTokenizer.from_pretrained("{repo}")
 
 {onnx}With hfrecipes, from the quantized ONNX graph, without torch{torch}:
 
-```python
+{hfrecipes}"""
+HFRECIPES = """```python
 from hfrecipes import Predictor
 
 predictor = Predictor.open("{repo}")
@@ -48,7 +51,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-folder = Path("{repo}") / "bundles/{target}"
+folder = Path("{folder}")
 session = onnxruntime.InferenceSession(folder / "{file}")
 read = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("…")
 every = {{"input_ids": read.ids, "attention_mask": read.attention_mask, "token_type_ids": read.type_ids}}
@@ -66,25 +69,29 @@ def card(recipe: Recipe, run: Run) -> None:
 
 def _write(recipe: Recipe, run: Run) -> None:
     found = Report.load(run.path)
-    front, parts = front_of(recipe, found), _parts(recipe, run, found)
-    file, noted = run.path / FILE, run.path / FRONT
+    limits = recipe.card.limits if recipe.card else ""
+    write_card(run.path / FILE, run.path / FRONT, front_of(recipe, found), _title(recipe), _parts(recipe, run, found), limits)
+    if recipe.card and recipe.card.benchmark:
+        _write_result(recipe, recipe.card, run, found)
+
+
+def write_card(file: Path, noted: Path, front: dict[str, Any], title: str, parts: dict[str, str], limits: str) -> None:
+    """Write a card, or merge the one that is there; `noted` is where its front matter is kept for the next time."""
     if file.is_file():
         before = read_json(noted) if noted.is_file() else {}
         text = merge(file.read_text("utf-8"), front, before, parts)
     else:
-        text = compose(front, _title(recipe), parts, recipe.card.limits if recipe.card else "")
+        text = compose(front, title, parts, limits)
     write_text(file, text)
     write_json(noted, front)
-    if recipe.card and recipe.card.benchmark:
-        _write_result(recipe.card, run, found)
 
 
-def _write_result(mine: Card, run: Run, found: Report) -> None:
+def _write_result(recipe: Recipe, mine: Card, run: Run, found: Report) -> None:
     """The figure that decides, as the Hub's leaderboards read it."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     dataset = str(mine.benchmark)
-    score = found.scores[found.values["figures"][0]]
+    score = _own_scores(recipe, found)[found.values["figures"][0]]
     entry = EvalResultEntry(dataset_id=dataset, task_id=mine.benchmark_task, value=round(score, 6))
     folder = run.path / RESULTS
     folder.mkdir(exist_ok=True)
@@ -100,10 +107,10 @@ def _title(recipe: Recipe) -> str:
 def front_of(recipe: Recipe, found: Report) -> dict[str, Any]:
     """The front matter that the Hub reads."""
     tag = TAGS.get(recipe.task.name, recipe.task.name)
-    mine = recipe.card
+    mine, apart = recipe.card, recipe.publish is not None and recipe.publish.apart
     data = list(mine.datasets) if mine and mine.datasets else ([recipe.data.path] if recipe.data.local() is None else [])
     base = recipe.model.path if recipe.model.path and _on_hub(recipe.model.path) else None
-    results = [{"type": name, "name": name, "value": round(score, 6)} for name, score in found.scores.items()]
+    results = [{"type": name, "name": name, "value": round(score, 6)} for name, score in _own_scores(recipe, found).items()]
     dataset = {"name": data[0] if data else recipe.data.path.rpartition("/")[2], "type": data[0] if data else "private"}
     dataset |= {"split": found.values["split"]} | ({"revision": recipe.data.revision} if recipe.data.revision else {})
     front = {
@@ -114,11 +121,16 @@ def front_of(recipe: Recipe, found: Report) -> dict[str, Any]:
         "base_model": base,
         "base_model_relation": "finetune" if base else None,
         "datasets": data,
-        "tags": ["hfrecipes", "onnx", *(mine.tags if mine else ())],
+        "tags": ["hfrecipes", *([] if apart else ["onnx"]), *(mine.tags if mine else ())],
         "co2_eq_emissions": _emissions(recipe, found),
         "model-index": [{"name": _title(recipe), "results": [{"task": {"type": tag}, "dataset": dataset, "metrics": results}]}],
     }
     return {key: entry for key, entry in front.items() if entry}
+
+
+def _own_scores(recipe: Recipe, found: Report) -> dict[str, float]:
+    """The figures of what the repository of the weights answers with: what is served, or the weights where that is apart."""
+    return found.of("pytorch") if recipe.publish and recipe.publish.apart else found.scores
 
 
 def _emissions(recipe: Recipe, found: Report) -> dict[str, Any] | None:
@@ -181,21 +193,34 @@ def _cost(values: dict[str, Any]) -> str:
 
 
 def _use(recipe: Recipe, run: Run) -> str:
-    columns = [role for role, column in recipe.task.columns.items() if column.text and column.required]
-    example = "{" + ", ".join(f'"{role}": "…"' for role in columns) + "}" if len(columns) > 1 else '"…"'
     repo = recipe.publish.repo if recipe.publish and recipe.publish.repo else "path/of/the/release"
     torch = " where it does not write" if recipe.task.generates else ""
-    onnx, index = "", run.bundles / "index.json"
-    if index.is_file() and not recipe.task.generates:
+    onnx, served, index = "", repo, run.bundles / "index.json"
+    if index.is_file():
         target = read_json(index)["default"]
-        manifest = read_json(run.bundles / target / "manifest.json")
-        fetch = f"the folder is that of `snapshot_download('{repo}')`" if "path/" not in repo else "the folder is the release's"
-        file = manifest["graphs"][manifest["default"]]["file"]
-        onnx = ONNX.format(fetch=fetch, repo=repo, target=target, file=file)
-    return USE.format(auto=_auto(recipe), onnx=onnx, repo=repo, torch=torch, example=example)
+        served = repository(repo, of_bundle(target)) if recipe.publish and recipe.publish.apart else repo
+        if not recipe.task.generates:
+            onnx = onnx_use(run, target, served, served if served != repo else f"{repo}/bundles/{target}")
+    return USE.format(
+        auto=auto(recipe), onnx=onnx, repo=repo, torch=torch, hfrecipes=HFRECIPES.format(repo=served, example=example_for(recipe))
+    )
 
 
-def _auto(recipe: Recipe) -> str:
+def example_for(recipe: Recipe) -> str:
+    """A text as the task reads one, as code."""
+    columns = [role for role, column in recipe.task.columns.items() if column.text and column.required]
+    return "{" + ", ".join(f'"{role}": "…"' for role in columns) + "}" if len(columns) > 1 else '"…"'
+
+
+def onnx_use(run: Run, target: str, repo: str, folder: str) -> str:
+    """How to use the graph of a bundle that is to be served, in a folder of a repository, with ONNX Runtime alone."""
+    manifest = read_json(run.bundles / target / "manifest.json")
+    fetch = f"the folder is that of `snapshot_download('{repo}')`" if "path/" not in repo else "the folder is the release's"
+    return ONNX.format(fetch=fetch, folder=folder, file=manifest["graphs"][manifest["default"]]["file"])
+
+
+def auto(recipe: Recipe) -> str:
+    """The class of transformers that loads the model."""
     from hfrecipes.family import auto_class
 
     return str(auto_class(recipe.task.heads[recipe.family.architecture]).__name__)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hfrecipes import distributed
+from hfrecipes.apart import assemble_apart
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
 from hfrecipes.release import assemble
 from hfrecipes.stages import log
-from hfrecipes.verification import LIST, verify
+from hfrecipes.stages.card_apart import card_apart
+from hfrecipes.verification import LIST, smoke_apart, verify
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -34,9 +36,25 @@ def _publish(recipe: Recipe, run: Run) -> Release:
             f"not published. The checklist does not show {', '.join(missing)}: name them in `check`, or leave it out"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "release"
-        assemble(run, folder)
-        verify(folder)
-        release = recipe.publish.releases().add(folder)
+        release = (_apart if recipe.publish.apart else _together)(recipe, run, Path(scratch))
     log.info("%s in %s, sha256 %s", release.name, recipe.publish.where, release.fingerprint[:12])
     return release
+
+
+def _together(recipe: Recipe, run: Run, scratch: Path) -> Release:
+    assert recipe.publish is not None
+    assemble(run, scratch / "release")
+    verify(scratch / "release")
+    return recipe.publish.releases().add(scratch / "release")
+
+
+def _apart(recipe: Recipe, run: Run, scratch: Path) -> Release:
+    from hfrecipes.publishing_apart import publish_apart
+
+    place = recipe.publish
+    assert place is not None and place.repo is not None
+    card_apart(recipe, run, place.repo)
+    folders = assemble_apart(run, scratch, place.repo, smoke_apart(run))
+    for folder in folders.values():
+        verify(folder)
+    return publish_apart(folders, place.repo, collection=place.collection, private=place.private)

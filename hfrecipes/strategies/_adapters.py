@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.family import linear_layers
+from hfrecipes.folder import ADAPTER
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
-
-ADAPTER = "adapter"
-"""The folder of an adapter beside the checkpoint into which it was merged."""
 
 
 @value

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.hub import collecting
 from tests.hub.calls import CALLS, Answer, Asked, as_json
 from tests.hub.faults import DROPPED, LOST, SLOW, TRUNCATED, Fault, Faults
 from tests.hub.state import Account, Refused, Repo, State
@@ -63,7 +64,7 @@ class Hub:
         """The name of the call that a request is, the fault that it meets, and the answer."""
         parts = urlsplit(target)
         wanted = "GET" if method == "HEAD" else method
-        for name, (way, pattern, call) in CALLS.items():
+        for name, (way, pattern, call) in {**CALLS, **collecting.CALLS}.items():
             found = re.fullmatch(pattern, parts.path) if way == wanted else None
             if found is not None:
                 path = {key: value for key, value in found.groupdict().items() if value is not None}

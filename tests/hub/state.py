@@ -111,6 +111,17 @@ class Repo:
 
 
 @dataclass
+class Collection:
+    """A collection of model repositories, the ids of which are its `items`."""
+
+    slug: str
+    title: str
+    owner: str
+    private: bool
+    items: list[str] = field(default_factory=list)
+
+
+@dataclass
 class State:
     """All of a Hub. `cas` is the folder where the Xet client leaves what it uploads, `large` are files that came by LFS,
     `sizes` those of all large files that were committed; both by sha256."""
@@ -120,6 +131,7 @@ class State:
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    collections: list[Collection] = field(default_factory=list)
 
     def account(self, header: str | None) -> Account | None:
         """Who asks, by the authorization header."""

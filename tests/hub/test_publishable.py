@@ -10,8 +10,9 @@ import pytest
 
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import seal
+from hfrecipes.hub import WANTED
 from hfrecipes.hub_calls import Patience
-from hfrecipes.publishable import publishable
+from hfrecipes.publishable import BINARY, TEXT, publishable
 from hfrecipes.publishing import publish
 from tests.hub.conftest import release
 from tests.hub.server import WRITE, Hub
@@ -33,6 +34,10 @@ def write(tmp_path: Path) -> Write:
         return folder
 
     return written
+
+
+def test_all_that_may_be_published_is_fetched() -> None:
+    assert {*TEXT, *BINARY} - {*WANTED} == {".gitattributes"}
 
 
 def refused(folder: Path) -> str:
