@@ -7,5 +7,6 @@ reading.py    the bytes of a request to a question, or a refusal in one line
 background.py  what goes on while it serves
 batching.py   questions of many requests to one batch, and to each request the answers to its own
 served.py     the release that answers
+monitoring.py  whether what is served is still like what its model was measured on
 watching.py   another release in its place while requests come
 """

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -33,12 +34,26 @@ from hfrecipes.serving.watching import Watcher
 REFUSED = {
     400: "No JSON in UTF-8",
     401: "Not the key of this service",
+    408: "A body that did not come in time",
     413: "A body that is too large",
     415: "Another content type than JSON",
     422: "No question that the model can answer",
+    500: "The model failed",
     503: "Too much is in flight: ask again after Retry-After",
     504: "No answer in time",
 }
+
+
+class Refused(BaseModel):
+    """Why there is no answer, in one line: where, what, what to send instead."""
+
+    error: str
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
 
 
 def service(where: str | Path, opener: Opener, limits: Limits, key: str = "", monitor: monitoring.Opener | None = None) -> Door:
@@ -67,9 +82,11 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _lost)
     task, limits = batcher.served.predictor.task, batcher.limits
-    asked = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema(task, limits.items)}}}}
-    learnt = {"requestBody": {"required": True, "content": {"application/json": {"schema": Labels.model_json_schema()}}}}
-    told: dict[int | str, dict[str, Any]] = {status: {"description": words} for status, words in REFUSED.items()}
+    asked = {"requestBody": {"required": True, **_json(schema(task, limits.items))}}
+    learnt = {"requestBody": {"required": True, **_json(Labels.model_json_schema())}}
+    refusal = _json(Refused.model_json_schema())
+    told: dict[int | str, dict[str, Any]] = {status: {"description": words, **refusal} for status, words in REFUSED.items()}
+    keyed: dict[int | str, dict[str, Any]] = {401: told[401]}
 
     async def body(request: Request) -> bytes:
         check_type(request.headers.get("content-type", ""))
@@ -82,7 +99,13 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
     async def predict(request: Request) -> Response:
         return Response(await batcher.answer(await read(request)), media_type="application/json")
 
-    @app.post("/stream", responses=told, openapi_extra=asked, summary="One answer, piece by piece as it is written")
+    @app.post(
+        "/stream",
+        responses=told,
+        response_class=EventStream,
+        openapi_extra=asked,
+        summary="One answer, piece by piece as it is written",
+    )
     async def stream(request: Request) -> Response:
         if not task.generates:
             raise Refusal.of(422, "/stream", f"{task.name} does not write", "Ask /predict")
@@ -91,7 +114,7 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
             raise Refusal.of(422, "inputs", "one text is written at a time, without a coverage", 'Write {"inputs": "a text"}')
         pieces = batcher.stream(found)
         first = await anext(pieces)
-        return StreamingResponse(_events(first, pieces, found.served), media_type="text/event-stream")
+        return EventStream(_events(first, pieces, found.served))
 
     @app.post("/labels", responses=told, openapi_extra=learnt, summary="Take in true labels that come later")
     async def learn(request: Request) -> Labelled:
@@ -101,7 +124,7 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
         except UserError as error:
             raise Refusal(422, str(error)) from None
 
-    @app.get("/drift", responses={401: told[401]}, summary="Whether rows and answers are like those the model was measured on")
+    @app.get("/drift", responses=keyed, summary="Whether rows and answers are like those the model was measured on")
     async def drift() -> Drifted:
         served = batcher.served
         return served.watch.told(served.release, served.predictor.fingerprint)
@@ -116,7 +139,7 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
         facts = {"release": served.release, "model": served.predictor.fingerprint, "problem": problem}
         return {"ready": True, **facts, "unmonitored": served.watch.lack}
 
-    @app.get("/metrics", summary="Figures for Prometheus")
+    @app.get("/metrics", responses=keyed, response_class=PlainTextResponse, summary="Figures for Prometheus")
     async def metrics() -> Response:
         return Response(figures.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -125,6 +148,11 @@ def _app(batcher: Batcher, watcher: Watcher | None, figures: Figures) -> FastAPI
         return page(batcher.served)
 
     return app
+
+
+def _json(described: dict[str, Any]) -> dict[str, Any]:
+    """How OpenAPI says that a body is JSON of a schema."""
+    return {"content": {"application/json": {"schema": described}}}
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

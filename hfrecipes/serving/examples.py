@@ -42,7 +42,7 @@ def schema(task: Task, items: int) -> dict[str, Any]:
         for role, column in task.columns.items()
         if role in roles
     }
-    row = {"type": "object", "properties": properties, "required": needed(task)}
+    row = {"type": "object", "properties": properties, "required": needed(task), "additionalProperties": False}
     item: dict[str, Any] = {"oneOf": [texts, row]} if reads(task, TEXT) else row
     several = {"type": "array", "items": item, "minItems": 1, "maxItems": items}
     coverage = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}

@@ -87,10 +87,10 @@ def _drift(watch: Watch, release: str) -> Iterator[Metric]:
         distance.add_metric([each.detector, release], each.distance)
         limit.add_metric([each.detector, release], each.limit)
     counts = {
-        "rows": ("Rows that the monitor looked at", watch.monitor.rows),
+        "rows": ("Rows that the monitor looked at", watch.rows),
         "rows_skipped": ("Rows that it had no time for", watch.skipped),
-        "windows": ("Windows that it judged", watch.monitor.windows),
-        "alarms": ("Windows with a detector beyond its limit", watch.monitor.alarmed),
+        "windows": ("Windows that it judged", watch.last.window),
+        "alarms": ("Windows with a detector beyond its limit", watch.alarms),
     }
     yield from (distance, limit)
     for name, (words, count) in counts.items():

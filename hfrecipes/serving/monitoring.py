@@ -79,12 +79,14 @@ class Labelled(BaseModel):
 
 @dataclass
 class Watch:
-    """What the monitor of one release says: `last` and of the `recent` windows; `lack` says why there is none. `skipped` rows
-    were not shown to it."""
+    """What the monitor of one release says: `last` and of the `recent` windows, of which `alarms` raised one;
+    `lack` says why there is none. `rows` were shown to it, and `skipped` were not."""
 
     monitor: Monitor | None = None
     lack: str = UNASKED
+    rows: int = 0
     skipped: int = 0
+    alarms: int = 0
     last: Drift = field(default_factory=lambda: Drift(0, 0))
     recent: deque[Drift] = field(default_factory=lambda: deque(maxlen=RECENT))
     names: itertools.count[int] = field(default_factory=itertools.count)
@@ -117,10 +119,10 @@ class Watch:
             drifted=self.last.drifted,
             last=self.last,
             recent=windows,
-            rows=self.monitor.rows if self.monitor else 0,
+            rows=self.rows,
             skipped=self.skipped,
-            windows=self.monitor.windows if self.monitor else 0,
-            alarms=self.monitor.alarmed if self.monitor else 0,
+            windows=self.last.window,
+            alarms=self.alarms,
             unmonitored=self.lack,
             release=release,
             model=model,
@@ -131,7 +133,7 @@ class Watch:
         if self.monitor is None:
             return [f"There is no monitor: {self.lack}"]
         if not self.last.window:
-            return [f"{self.monitor.rows} of the {self.monitor.window} rows of the first window have come."]
+            return [f"{self.rows} of the {self.monitor.window} rows of the first window have come."]
         return [_words(each) for each in self.last.beyond] or ["The rows are like those that the model was measured on."]
 
 
@@ -212,6 +214,8 @@ class Observer:
         else:
             closed, watch.last = looked.result()
             watch.recent.extend(closed)
+            watch.rows += len(rows)
+            watch.alarms += sum(each.drifted for each in closed)
 
 
 def _words(found: Finding) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +98,21 @@ async def figure(client: Client, name: str) -> float:
     """The value of one figure of /metrics; 0 where it is not there yet."""
     lines = (await client.get("/metrics")).text.splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+@contextmanager
+def process(where: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service in a process of its own, whose key is `secret`, and its address."""
+    command = [sys.executable, "-m", "hfrecipes", "serve", str(where), "--port", "0", "--threads", "1", "--graph", "fp32"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HFRECIPES_API_KEY": "secret"}
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as started:
+        try:
+            assert started.stdout is not None
+            line = started.stdout.readline()
+            assert " at http://" in line, line + started.stdout.read()
+            yield started, line.split()[-1]
+        finally:
+            if started.poll() is None:
+                started.kill()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from hfrecipes.folder import opened, seal
 from hfrecipes.registry import Registry
 from hfrecipes.tasks import Task
 from tests.conftest import Open
-from tests.serving.asking import JSON, asked, client, exact, figure, texts, until
+from tests.serving.asking import JSON, asked, client, exact, figure, process, texts, until
 
 GIVEN = texts(30)
 
@@ -110,24 +107,6 @@ def test_where_the_new_release_does_not_load_the_old_one_goes_on(
     assert any(record.getMessage().startswith("v1 goes on answering: ") for record in caplog.records)
 
 
-@contextmanager
-def process(where: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service in a process of its own, and its address. What it accepted waits for half a second before it is answered, so that
-    a signal can come while it does."""
-    command = [sys.executable, "-m", "hfrecipes", "serve", str(where), "--port", "0", "--threads", "1", "--graph", "fp32"]
-    command += ["--batch-rows", "256", "--wait-ms", "500"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HFRECIPES_API_KEY": "secret"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as started:
-        try:
-            assert started.stdout is not None
-            line = started.stdout.readline()
-            assert " at http://" in line, line + started.stdout.read()
-            yield started, line.split()[-1]
-        finally:
-            if started.poll() is None:
-                started.kill()
-
-
 def test_a_process_swaps_under_load_and_at_sigterm_finishes_what_it_accepted(registry: Registry) -> None:
     import httpx
 
@@ -160,7 +139,7 @@ def test_a_process_swaps_under_load_and_at_sigterm_finishes_what_it_accepted(reg
             started.send_signal(signal.SIGTERM)
             return replies, await asyncio.gather(*last)
 
-    with process(registry.path) as (started, address):
+    with process(registry.path, "--batch-rows", "256", "--wait-ms", "500") as (started, address):
         replies, last = asyncio.run(main(started, address))
         assert started.wait(20) == 0
         assert started.stdout is not None
