@@ -33,7 +33,7 @@ def test_a_person_types_a_text_and_reads_answer_confidence_and_drift(shown: Path
     import httpx
 
     text = reviews(1, seed=40)[0]["text"]
-    [answer] = Predictor.open(shown, "fp32")([text], coverage=0.9)
+    [answer] = Predictor.open(shown, "fp32")([text], coverage=0.99)
     assert answer.among
     strange = [f"das Kino war gut, {row['text']}" for row in reviews(30, seed=41)]
     headers = {**JSON, "authorization": "Bearer secret"}
@@ -45,6 +45,7 @@ def test_a_person_types_a_text_and_reads_answer_confidence_and_drift(shown: Path
         assert page.inner_text("#task") == "text-classification"
         page.wait_for_selector("#drift:has-text('is not the key of this service')")
         page.fill("#text", text)
+        page.fill("#coverage", "0.99")
         page.click("button")
         page.wait_for_selector("#answer .error:has-text('is not the key of this service')")
 
@@ -56,7 +57,7 @@ def test_a_person_types_a_text_and_reads_answer_confidence_and_drift(shown: Path
         assert page.inner_text("#answer h2") == told["answers"][0]["label"]
         assert f"Confidence: {told['confidences'][0][0]:.3f}" in shown_there
         assert told["covered"] == [{"among": list(answer.among), "abstains": answer.abstains}]
-        assert f"At a coverage of 0.90 among: {', '.join(answer.among)}" in shown_there
+        assert f"At a coverage of 0.99 among: {', '.join(answer.among)}" in shown_there
         page.wait_for_selector("#drift:has-text('of the 30 rows of the first window have come')")
 
         assert httpx.post(f"{address}/predict", content=json.dumps({"inputs": strange}), headers=headers).status_code == 200
