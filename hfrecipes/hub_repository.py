@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,8 @@ from hfrecipes.hub_asking import Asking
 from hfrecipes.hub_calls import NoAnswer
 
 MAIN = "main"
+ATTRIBUTES = ".gitattributes"
+"""Which files the Hub keeps as large ones; of a repository, whatever the release is."""
 TAG = re.compile(r"v[1-9][0-9]*")
 XET_SECONDS = "20s"
 """What the Xet client, which waits by itself, may take to try a call again; together with the last try it is under a minute."""
@@ -177,9 +181,27 @@ class Repository(Asking):
 
         return self.ask(fetched)
 
+    def verify(self, name: str, commit: str, tree: Tree) -> None:
+        """Raises ModelError where the commit of a release does not hold what its manifest says."""
+        try:
+            named = json.loads(self.read(commit, "manifest.json") or b"")["files"]
+            sizes = {path: facts["size"] for path, facts in named.items()}
+            hashes = {path: facts["sha256"] for path, facts in named.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError(self.name, f"{name} has no manifest of a sealed folder", "Promote another release") from None
+        for path in sorted({*tree, *named} - {ATTRIBUTES, "manifest.json"}):
+            there = tree.get(path)
+            if there is None or there.size != sizes.get(path) or self._sha256(commit, there) != hashes[path]:
+                raise ModelError(
+                    self.name, f"{path} of {name} is not the file that its manifest names", "Promote another release"
+                )
+
+    def _sha256(self, commit: str, file: RepoFile) -> str:
+        return file.lfs.sha256 if file.lfs else hashlib.sha256(self.read(commit, file.path) or b"").hexdigest()
+
     def fetched(self, commit: str) -> Path:
         """A folder with the files of a commit; kept in the cache of the Hub's client."""
-        return Path(self.ask(lambda: self.api.snapshot_download(self.name, revision=commit, ignore_patterns=[".gitattributes"])))
+        return Path(self.ask(lambda: self.api.snapshot_download(self.name, revision=commit, ignore_patterns=[ATTRIBUTES])))
 
     def branch(self, name: str, commit: str) -> None:
         """A new branch at a commit, where there is none of that name."""

@@ -20,18 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
-from huggingface_hub.hf_api import RepoFile
 
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import sha256
 from hfrecipes.hub_calls import Patience
-from hfrecipes.hub_repository import MAIN, Operation, Refs, Repository, Tree, iso
+from hfrecipes.hub_repository import ATTRIBUTES, MAIN, Operation, Refs, Repository, Tree, iso
 from hfrecipes.publishable import File, publishable
 from hfrecipes.releases import Release
 
 PRODUCTION = "production"
-ATTRIBUTES = ".gitattributes"
-"""Which files the Hub keeps as large ones; of a repository, whatever the release is."""
 MOVED = re.compile(r"(Promote|Roll back to) (v[1-9][0-9]*)")
 
 
@@ -130,6 +127,8 @@ def _fingerprint(files: Sequence[File]) -> str:
 class HubReleases:
     """The releases in a repository on the Hub, by its tags; what is in production by its branch. Each call has patience anew.
 
+    What a release has in other repositories goes into production, and back, with its weights, and before them.
+
     A repository that is made is `private`; with `pull_request` releases are proposed, not added. `check` is called with the
     folder of a release that is to go into production, once it verifies, and raises where it should not: a smoke prediction.
     """
@@ -216,6 +215,14 @@ class HubReleases:
     def _repository(self) -> Repository:
         return Repository(self.repo, self.endpoint, replace(self.patience))
 
+    def _promote_beside(self, name: str, repo: str, fingerprint: str) -> None:
+        """Put what a release has apart from its weights in production, too, before them."""
+        beside = HubReleases(repo, check=self.check, endpoint=self.endpoint, patience=self.patience)
+        found = next((each.name for each in beside.releases() if each.fingerprint == fingerprint), None)
+        if found is None:
+            raise ModelError(self.repo, f"{repo} does not hold what belongs to {name}", "Publish it again, or promote another")
+        beside.promote(found)
+
     def _named(self, name: str) -> Release:
         return next(release for release in self.releases() if release.name == name)
 
@@ -252,7 +259,9 @@ class HubReleases:
     def _move(self, repository: Repository, refs: Refs, name: str, title: str) -> None:
         commit = self._commit(refs, name)
         tree = repository.tree(commit)
-        _verify(repository, name, commit, tree)
+        repository.verify(name, commit, tree)
+        for repo, fingerprint in _apart(repository, commit).items():
+            self._promote_beside(name, repo, fingerprint)
         if self.check is not None:
             self.check(repository.fetched(commit))
         before = refs.branches.get(PRODUCTION)
@@ -271,21 +280,7 @@ class HubReleases:
         )
 
 
-def _verify(repository: Repository, name: str, commit: str, tree: Tree) -> None:
-    """Raises ModelError where a release does not hold what its manifest says."""
-    try:
-        named = json.loads(repository.read(commit, "manifest.json") or b"")["files"]
-        sizes = {path: facts["size"] for path, facts in named.items()}
-        hashes = {path: facts["sha256"] for path, facts in named.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(repository.name, f"{name} has no manifest of a sealed folder", "Promote another release") from None
-    for path in sorted({*tree, *named} - {ATTRIBUTES, "manifest.json"}):
-        there = tree.get(path)
-        if there is None or there.size != sizes.get(path) or _sha256(repository, commit, there) != hashes[path]:
-            raise ModelError(
-                repository.name, f"{path} of {name} is not the file that its manifest names", "Promote another release"
-            )
-
-
-def _sha256(repository: Repository, commit: str, file: RepoFile) -> str:
-    return file.lfs.sha256 if file.lfs else hashlib.sha256(repository.read(commit, file.path) or b"").hexdigest()
+def _apart(repository: Repository, commit: str) -> dict[str, str]:
+    """The repositories of what is apart from the weights of a release, and the fingerprints of its releases there."""
+    named = json.loads(repository.read(commit, "manifest.json") or b"{}").get("apart", {})
+    return {repo: fingerprint for repo, fingerprint in named.items() if repo.startswith(f"{repository.name}-")}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hfrecipes.errors import ModelError
-from hfrecipes.folder import seal
+from hfrecipes.folder import seal, sha256
 from hfrecipes.hub_calls import Patience
+from hfrecipes.publishing import HubReleases
 from hfrecipes.publishing_apart import publish_apart
 from hfrecipes.releases import Release
 from tests.hub.conftest import release
@@ -162,6 +163,40 @@ def test_a_fault_at_any_repository_is_healed_by_publishing_again(
         assert hub.state.collections == []
         assert sum(len(repo.head.history()) - 1 for repo in hub.state.repos.values()) == at
     whole(hub, send, folders)
+
+
+def test_what_is_apart_goes_into_production_and_back_with_the_weights(
+    hub: Hub, send: Send, offered: Offered, tmp_path: Path, patience: Patience
+) -> None:
+    bundles, weights = [offered("a bundle"), offered("another bundle")], [tmp_path / "one", tmp_path / "two"]
+    for folder, bundle in zip(weights, bundles, strict=True):
+        release(folder, folder.name)
+        seal(folder, {"kind": "weights", "apart": {REPOS[1]: sha256(bundle / "manifest.json"), "me/other": "0"}})
+        send({"weights": folder, "onnx-cpu": bundle})
+    found, beside = (HubReleases(repo, endpoint=hub.url, patience=patience) for repo in REPOS[:2])
+
+    def now() -> list[str | None]:
+        return [current and current.name for current in (found.current(), beside.current())]
+
+    found.promote("v1")
+    assert now() == ["v1", "v1"]
+    hub.fail("commit", 403)
+    with pytest.raises(ModelError):
+        found.promote("v2")
+    assert now() == ["v1", "v1"]
+    hub.fail("commit", SLOW)
+    hub.fail("commit", 403)
+    with pytest.raises(ModelError):
+        found.promote("v2")
+    assert now() == ["v1", "v2"], "what is apart goes first"
+    found.promote("v2")
+    assert now() == ["v2", "v2"]
+    found.rollback()
+    assert now() == ["v1", "v1"]
+    hub.repo(REPOS[1]).tags.pop("v2")
+    with pytest.raises(ModelError, match=r"me/intents-onnx-cpu does not hold what belongs to v2\."):
+        found.promote("v2")
+    assert now() == ["v1", "v1"]
 
 
 def whole(hub: Hub, send: Send, folders: Mapping[str, Path]) -> None:

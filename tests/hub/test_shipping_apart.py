@@ -119,6 +119,7 @@ def test_a_run_goes_to_several_repositories_and_answers_from_there(
     assert found["bundle"] == [str(answer) for answer in Predictor.open(adapted)(TEXTS)]
     assert found["off"] < 1e-4
     assert found["promoted"] == ["v1", "v1"]
+    assert all("production" in hub.repo(repo).branches for repo in found["folders"])
     assert found["items"] == ["me/films", "me/films-onnx-cpu", "me/films-adapter"]
     assert len(hub.calls("commit")) == 3 and len(hub.calls("create-collection")) == 1
     sent = b"".join(request.body for request in hub.requests)
