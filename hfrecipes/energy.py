@@ -70,9 +70,9 @@ def gpus(uuids: Sequence[str]) -> tuple[list[Counter], str]:
     found = []
     try:
         nvml.nvmlInit()
-        for uuid in uuids:
+        for place, uuid in enumerate(uuids):  # which stays on the machine
             handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
-            found.append(Counter(uuid, _millijoules(nvml, handle)))
+            found.append(Counter(f"GPU-{place}", _millijoules(nvml, handle)))
             found[-1].read()
     except (nvml.NVMLError, OSError):
         return [], NONE
@@ -118,15 +118,18 @@ class Meter:
 @contextlib.contextmanager
 def metered(folder: Path, meter: Meter, every: float = EVERY) -> Iterator[None]:
     """Keep a record of a block in a folder, in a file of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
     file, over = folder / f"{meter.rank}-{time.time_ns()}.json", threading.Event()
+
+    def keep() -> None:
+        folder.mkdir(parents=True, exist_ok=True)  # it goes with the checkpoints of another training
+        write_json(file, meter.record())
 
     def follow() -> None:
         while not over.wait(every):
             with contextlib.suppress(OSError):  # a full disk is told by the last record
-                write_json(file, meter.record())
+                keep()
 
-    write_json(file, meter.record())
+    keep()
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
@@ -134,7 +137,7 @@ def metered(folder: Path, meter: Meter, every: float = EVERY) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        write_json(file, meter.record())
+        keep()
 
 
 def meter_for(device: Any, count: int, hardware: str) -> Meter:

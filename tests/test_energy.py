@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -113,7 +114,7 @@ def nvml(counted: list[int] | None) -> Any:
             raise Refused("Not Supported")
         return counted[0]
 
-    found = {"GPU-1": "first"}
+    found = {"GPU-a1b2": "first"}
     return SimpleNamespace(
         NVMLError=Refused,
         nvmlInit=lambda: None,
@@ -125,17 +126,23 @@ def nvml(counted: list[int] | None) -> Any:
 def test_a_gpu_is_counted_in_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = [2_500]
     monkeypatch.setitem(sys.modules, "pynvml", nvml(counted))
-    found, why = gpus(["GPU-1"])
+    found, why = gpus(["GPU-a1b2"])
     meter = Meter(found, {}, "a GPU")
     counted[0] = 10_000
-    assert (meter.record()["joules"], why) == ({"GPU-1": 7.5}, "")
+    assert (meter.record()["joules"], why) == ({"GPU-0": 7.5}, "")
     monkeypatch.setitem(sys.modules, "pynvml", nvml(None))
-    assert gpus(["GPU-1"]) == ([], NONE)
+    assert gpus(["GPU-a1b2"]) == ([], NONE)
 
 
 def test_a_gpu_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert gpus(["GPU-1"]) == ([], "no counter here without pip install 'hfrecipes[energy]'")
+    assert gpus(["GPU-a1b2"]) == ([], "no counter here without pip install 'hfrecipes[energy]'")
+
+
+def test_a_record_is_kept_when_the_folder_goes_meanwhile(tmp_path: Path) -> None:
+    with metered(tmp_path / "checkpoints/energy", Meter([], {"processor": NONE}, "a processor")):
+        shutil.rmtree(tmp_path / "checkpoints")
+    assert spent(tmp_path / "checkpoints/energy")["tries"] == 1
 
 
 def test_in_words() -> None:
@@ -173,7 +180,7 @@ def test_a_training_is_counted_with_the_try_before_it_and_card_and_report_say_so
     assert front is not None
     assert yaml.safe_load(front.group(1))["co2_eq_emissions"] == {
         "emissions": 500.0,
-        "source": "measured by package-0, dram-0, package-1, at 250 g a kWh as the recipe says",
+        "source": "2.00 kWh by package-0, dram-0, package-1; at 250 g a kWh, as the recipe says",
         "training_type": "fine-tuning",
         "geographical_location": "Bern, Switzerland",
         "hardware_used": ", ".join(found["hardware"]),

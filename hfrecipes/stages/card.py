@@ -140,7 +140,7 @@ def _emissions(recipe: Recipe, found: Report) -> dict[str, Any] | None:
         return None
     told = {
         "emissions": round(used * mine.carbon_intensity, 6),
-        "source": f"measured by {', '.join(spent['joules'])}, at {mine.carbon_intensity:g} g a kWh as the recipe says",
+        "source": f"{energy.in_words(spent)}; at {mine.carbon_intensity:g} g a kWh, as the recipe says",
         "training_type": "pre-training" if recipe.model.new else "fine-tuning",
         "geographical_location": mine.location,
         "hardware_used": ", ".join(spent["hardware"]),
