@@ -66,8 +66,8 @@ def check_episodes(recipe: Recipe) -> None:
     if recipe.objective.in_episodes and recipe.episodes is None:
         instead = "Write `episodes: {ways: 5, shots: 1, queries: 15}`"
         raise RecipeError(f"{recipe.name}.objective.{recipe.objective.name}", "learns from episodes", instead)
-    if recipe.episodes is not None and not recipe.objective.in_episodes:
-        able = [name for name in names("objectives") if Objective.find(name).in_episodes]
+    if recipe.episodes is not None and not recipe.objective.by_batch:
+        able = [name for name in names("objectives") if Objective.find(name).by_batch]
         what = f"{recipe.objective.name} does not learn from episodes"
         raise RecipeError(f"{recipe.name}.episodes", what, f"Take one of: {', '.join(able)}")
 
@@ -93,7 +93,7 @@ def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> Trainin
     values: dict[str, Any] = {
         "eval_strategy": "epoch",
         "save_strategy": "epoch",
-        "save_total_limit": 1,
+        "save_total_limit": 2,
         "logging_steps": 0.02,
         "bf16": native_bf16(),
         "per_device_eval_batch_size": 64,
@@ -101,6 +101,7 @@ def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> Trainin
         "report_to": "none",
         "disable_tqdm": not sys.stderr.isatty(),
         "seed": recipe.seed,
+        "restore_callback_states_from_checkpoint": True,
         **recipe.train,
     }
     if values["save_strategy"] == values["eval_strategy"] != "no" and not recipe.strategy.last_is_best:

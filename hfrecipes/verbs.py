@@ -51,6 +51,7 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.stages.cross_validate import cross_validate
     from hfrecipes.stages.ensemble import ensemble
     from hfrecipes.stages.evaluate import evaluate, has_ensemble
+    from hfrecipes.stages.few_shot import few_shot
     from hfrecipes.stages.report import report
 
     run = learn(recipe, out)
@@ -58,6 +59,8 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     if has_ensemble(recipe):
         ensemble(recipe, run)
     evaluate(recipe, run)
+    if recipe.episodes is not None:
+        few_shot(recipe, run)
     if recipe.validate is not None:
         cross_validate(recipe, run)
     report(recipe, run)

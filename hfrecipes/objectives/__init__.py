@@ -55,6 +55,16 @@ class Objective(Part, kind="objectives"):
     def bind(self, training: Training) -> LossFn:
         """The loss function of a training. Its loss is a scalar: the mean over the items (rows, or tokens) of one batch."""
 
+    def logits(self, support: Tensor, query: Tensor) -> Tensor | None:
+        """What it says of queries (n, units) after it saw the embeddings of a support of shape (ways, shots, units): logits of
+        shape (n, ways). None where embeddings are not all that it needs."""
+        return None
+
+    def adapted(self, model: Any, batch: Mapping[str, Any], episodes: Episodes) -> tuple[Tensor, Any]:
+        """The same where `logits` gives None: what a model says of the queries of a batch that is an episode after it learned
+        from the support, and its outputs for them."""
+        raise NotImplementedError(f"{self.name} does not learn from episodes")
+
     @property
     def together(self) -> int:
         """How many rows of a class come to a batch at once; 0 where that does not matter."""

@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, linear
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.objectives._episode import inputs, seen
+from hfrecipes.objectives._episode import inputs
 
 if TYPE_CHECKING:
     from hfrecipes.episodes import Episodes
@@ -74,14 +74,12 @@ def answer(weights: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:
 
 def adapted(
     model: Any, weights: Weights, batch: Mapping[str, Any], episodes: Episodes, scale: float, **how: Any
-) -> tuple[Weights, Tensor, Any]:
-    """All weights of a model, and a head, after adapting to the support of an episode; the loss of its queries; its outputs for
-    them. `how` says the `steps`, the `rate` and whether the gradient is of `second_order`."""
-    support, query, told, truth = halves(batch, episodes)
-    count = episodes.ways
+) -> tuple[Tensor, Any]:
+    """The logits of the queries of an episode after all of `weights`, and a head, have adapted to its support; and the model's
+    outputs for them. `how` says the `steps`, the `rate` and whether the gradient is of `second_order`."""
+    support, query, told, _ = halves(batch, episodes)
     with torch.enable_grad():
-        first = embed(model, weights, support).embeddings.reshape(count, episodes.shots, -1)
-        begin = start(first, scale)
+        begin = start(embed(model, weights, support).embeddings.reshape(episodes.ways, episodes.shots, -1), scale)
         weights = {name: weight.view_as(weight) for name, weight in weights.items()}  # else the head would follow them in a step
 
     def loss(now: Weights) -> Tensor:
@@ -89,20 +87,18 @@ def adapted(
 
     after = descend(loss, {**weights, **begin}, **how)
     outputs = embed(model, after, query)
-    return after, cross_entropy(answer(after, outputs.embeddings), truth), outputs
+    return answer(after, outputs.embeddings), outputs
 
 
-def adapted_head(embeddings: Tensor, episodes: Episodes, scale: float, **how: Any) -> Tensor:
-    """The loss of an episode's queries after its head alone has adapted to the support."""
-    found = seen(embeddings, episodes)
-    support = found.support.reshape(-1, embeddings.shape[-1])
-    told = torch.arange(episodes.ways, device=support.device).repeat_interleave(episodes.shots)
+def adapted_head(support: Tensor, query: Tensor, scale: float, **how: Any) -> Tensor:
+    """The logits of queries (n, units) after a head alone has adapted to a support of shape (ways, shots, units)."""
+    told = torch.arange(len(support), device=support.device).repeat_interleave(support.shape[1])
     with torch.enable_grad():
-        begin = start(found.support, scale)
-        if not embeddings.requires_grad:
-            begin = {name: weight.requires_grad_() for name, weight in begin.items()}
-    after = descend(lambda now: cross_entropy(answer(now, support), told), begin, **how)
-    return cross_entropy(answer(after, found.query), found.truth)
+        begin = {
+            name: weight if weight.requires_grad else weight.requires_grad_() for name, weight in start(support, scale).items()
+        }
+    after = descend(lambda now: cross_entropy(answer(now, support.flatten(0, 1)), told), begin, **how)
+    return answer(after, query)
 
 
 @contextmanager

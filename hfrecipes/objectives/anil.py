@@ -28,15 +28,22 @@ class Anil(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._adaptation import adapted_head
-        from hfrecipes.objectives._episode import ClassMeans, asked, inputs
+        from torch.nn.functional import cross_entropy
+
+        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
 
         episodes = asked(training, self.name)
         training.callbacks.append(ClassMeans(training))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-            outputs = model(**inputs(batch))
-            how = {"steps": self.steps, "rate": self.rate, "second_order": outputs.embeddings.requires_grad}
-            return adapted_head(outputs.embeddings, episodes, self.scale, **how), outputs
+            outputs = passes(model, batch)
+            found = seen(outputs.embeddings, episodes)
+            return cross_entropy(self.logits(found.support, found.query), found.truth), outputs
 
         return loss
+
+    def logits(self, support: Tensor, query: Tensor) -> Tensor:
+        from hfrecipes.objectives._adaptation import adapted_head
+
+        how = {"steps": self.steps, "rate": self.rate, "second_order": support.requires_grad}
+        return adapted_head(support, query, self.scale, **how)

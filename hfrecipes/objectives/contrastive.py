@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class Contrastive(Objective):
     """The supervised contrastive loss over a batch (Khosla et al. 2020, arXiv:2004.11362, equation 2, `temperature`), and
     `labels` times the cross-entropy of the head: both in one training, where SetFit (Tunstall et al. 2022, arXiv:2209.11055)
-    has one for the body and one for the head.
+    has one for the body and one for the head. The head starts from the means of the classes.
 
-    Of a class `rows_of_a_class` come to a batch at once: a text without a partner in its batch teaches the head alone.
+    Of a class `rows_of_a_class` come to a batch at once: a text without a partner in its batch teaches the head alone. A batch
+    may be an episode, too: then what is learned is measured on other classes, by the nearest mean.
     """
 
     temperature: Annotated[float, Field(gt=0)] = 0.1
@@ -35,20 +36,26 @@ class Contrastive(Objective):
         return self.rows_of_a_class
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import check_head, inputs
+        from hfrecipes.objectives._episode import ClassMeans, check_head, passes
 
         check_head(training, self.name)
+        training.callbacks.append(ClassMeans(training, begin=True, end=training.episodes is not None))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import cross_entropy
 
-            outputs = model(**inputs(batch))
+            outputs = passes(model, batch)
             mean = cross_entropy(outputs.logits.float(), batch["labels"])
-            if not model.training:
-                return mean, outputs
-            return self.pairs(outputs.embeddings, batch["labels"]) + self.labels * mean, outputs
+            if model.training:
+                return self.pairs(outputs.embeddings, batch["labels"]) + self.labels * mean, outputs
+            return mean if training.episodes is None else self.pairs(outputs.embeddings, batch["labels"]), outputs
 
         return loss
+
+    def logits(self, support: Tensor, query: Tensor) -> Tensor:
+        from hfrecipes.objectives._episode import distances
+
+        return -distances(query, support.mean(dim=1))
 
     def pairs(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The mean over the rows that have a partner of the same label; 0 where none has."""

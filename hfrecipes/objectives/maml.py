@@ -13,6 +13,8 @@ from hfrecipes.part import value
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hfrecipes.episodes import Episodes
+
 
 @value
 class Maml(Objective):
@@ -35,9 +37,10 @@ class Maml(Objective):
 
     def bind(self, training: Training) -> LossFn:
         from torch.autograd import grad
+        from torch.nn.functional import cross_entropy
 
-        from hfrecipes.objectives._adaptation import adapted, named_once, trained
-        from hfrecipes.objectives._episode import ClassMeans, asked
+        from hfrecipes.objectives._adaptation import named_once, trained
+        from hfrecipes.objectives._episode import ClassMeans, asked, ways
 
         episodes = asked(training, self.name)
         training.callbacks.append(ClassMeans(training))
@@ -46,13 +49,20 @@ class Maml(Objective):
         second, untried = f"objective.{self.name}.second_order", [True]
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-            weights, order = trained(model), self.second_order and model.training
-            how = {"steps": self.steps, "rate": self.rate, "second_order": order}
+            order = self.second_order and model.training
             with named_once(second):
-                _, mean, outputs = adapted(model, weights, batch, episodes, self.scale, **how)
+                logits, outputs = self.adapted(model, batch, episodes, order)
+                mean = cross_entropy(logits, ways(episodes, logits.device))
                 if order and untried:
                     untried.clear()
-                    grad(mean, list(weights.values()), retain_graph=True, allow_unused=True)
+                    grad(mean, list(trained(model).values()), retain_graph=True, allow_unused=True)
             return mean, outputs
 
         return loss
+
+    def adapted(self, model: Any, batch: Mapping[str, Any], episodes: Episodes, second_order: bool = False) -> tuple[Tensor, Any]:
+        """The logits of an episode's queries after adapting to its support, and the model's outputs for them."""
+        from hfrecipes.objectives._adaptation import adapted, trained
+
+        how = {"steps": self.steps, "rate": self.rate, "second_order": second_order}
+        return adapted(model, trained(model), batch, episodes, self.scale, **how)

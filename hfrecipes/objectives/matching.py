@@ -30,7 +30,7 @@ class Matching(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import ClassMeans, asked, inputs, seen
+        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
 
         episodes = asked(training, self.name)
         training.callbacks.append(ClassMeans(training))
@@ -38,7 +38,7 @@ class Matching(Objective):
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import nll_loss
 
-            outputs = model(**inputs(batch))
+            outputs = passes(model, batch)
             found = seen(outputs.embeddings, episodes)
             return nll_loss(self.logits(found.support, found.query), found.truth), outputs
 

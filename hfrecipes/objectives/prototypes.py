@@ -29,7 +29,7 @@ class Prototypes(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import ClassMeans, asked, inputs, seen
+        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
 
         episodes = asked(training, self.name)
         training.callbacks.append(ClassMeans(training))
@@ -37,7 +37,7 @@ class Prototypes(Objective):
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import cross_entropy
 
-            outputs = model(**inputs(batch))
+            outputs = passes(model, batch)
             found = seen(outputs.embeddings, episodes)
             return cross_entropy(self.logits(found.support, found.query), found.truth), outputs
 

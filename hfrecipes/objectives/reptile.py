@@ -13,6 +13,8 @@ from hfrecipes.part import value
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hfrecipes.episodes import Episodes
+
 
 @value
 class Reptile(Objective):
@@ -31,17 +33,26 @@ class Reptile(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._adaptation import adapted, towards, trained
-        from hfrecipes.objectives._episode import ClassMeans, asked
+        from torch.nn.functional import cross_entropy
+
+        from hfrecipes.objectives._adaptation import towards, trained
+        from hfrecipes.objectives._episode import ClassMeans, asked, ways
 
         episodes = asked(training, self.name)
         training.callbacks.append(ClassMeans(training))
-        how = {"steps": self.steps, "rate": self.rate, "second_order": False}
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             if model.training:
-                return towards(model, trained(model), batch, episodes, self.scale, **how)
-            _, mean, outputs = adapted(model, trained(model), batch, episodes, self.scale, **how)
-            return mean, outputs
+                return towards(model, trained(model), batch, episodes, self.scale, **self._how())
+            logits, outputs = self.adapted(model, batch, episodes)
+            return cross_entropy(logits, ways(episodes, logits.device)), outputs
 
         return loss
+
+    def adapted(self, model: Any, batch: Mapping[str, Any], episodes: Episodes) -> tuple[Tensor, Any]:
+        from hfrecipes.objectives._adaptation import adapted, trained
+
+        return adapted(model, trained(model), batch, episodes, self.scale, **self._how())
+
+    def _how(self) -> dict[str, Any]:
+        return {"steps": self.steps, "rate": self.rate, "second_order": False}

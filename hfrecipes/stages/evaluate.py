@@ -19,18 +19,21 @@ from hfrecipes.measurement import Measured, measure, score
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_model
 from hfrecipes.stages import stage, trained
+from hfrecipes.stages.splitting import CLASSES, of_classes
 from hfrecipes.stages.train import config_for
 from hfrecipes.uncertainty import UNFITTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from transformers import PreTrainedModel
+
     from hfrecipes.recipe import Recipe
     from hfrecipes.tasks import Row
 
 
 @stage(
-    blocks=("task", "data", "model", "head", "evaluate", "before", "uncertainty", "seed"),
+    blocks=("task", "data", "episodes", "model", "head", "evaluate", "before", "uncertainty", "seed"),
     after=lambda recipe: ("prepare", trained(recipe), "calibrate", *(["ensemble"] if has_ensemble(recipe) else [])),
     outputs=("answers",),
 )
@@ -40,6 +43,9 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     roles = recipe.task.columns
     if facts["test_split"]:
         test = take(recipe.data, open_splits(recipe.data), recipe.data.test, roles)
+        if recipe.episodes is not None:  # the other classes are measured in episodes
+            classes = facts["learned"][CLASSES]
+            test = of_classes(test, [*classes["train"], *classes["validation"]])
     else:
         test = load_from_disk(str(run.data / "validation_rows"))
     rows = [{role: row[role] for role in roles if role in row} for row in test]
@@ -100,12 +106,16 @@ def note_reading(run: Run) -> None:
 
 def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:
     """The scores of the checkpoint that training started from, its new head as it was drawn."""
+    predictor = Predictor.around(untrained(recipe, run), run.model)
+    return score(predictor, rows, recipe.metrics(predictor.config))[0]
+
+
+def untrained(recipe: Recipe, run: Run) -> PreTrainedModel:
+    """The checkpoint that training started from, its new head as it was drawn."""
     from transformers import set_seed
 
     set_seed(recipe.seed)
-    config = config_for(recipe, run)
-    untrained = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config)
-    return score(Predictor.around(untrained, run.model), rows, recipe.metrics(config.to_dict()))[0]
+    return load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config_for(recipe, run))
 
 
 def baseline(recipe: Recipe, rows: Sequence[Row], config: Mapping[str, Any]) -> dict[str, float]:

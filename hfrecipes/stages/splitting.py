@@ -31,10 +31,16 @@ def by_classes(
     classes = part(rows["label"], rows[asked.by] if asked.by else None, asked, recipe.seed)
     rows = rows.remove_columns(extra)
     train, validation = (of_classes(rows, classes[name]) for name in ("train", "validation"))
-    for found in (train, validation):
+    for found in (train, validation, measured(recipe, splits, classes["test"])):
         Draw(found["label"], asked, found["text"])
     learned = task.learn(of_classes(rows, [*classes["train"], *classes["validation"]]), config)
     return train, validation, rows.select([]), {**learned, CLASSES: classes}
+
+
+def measured(recipe: Recipe, splits: DatasetDict, classes: Collection[Any]) -> Dataset:
+    """The rows of the classes that a model is measured on: of the test split, or of the training rows where there is none."""
+    name = recipe.data.test if recipe.data.test in splits else recipe.data.train
+    return of_classes(take(recipe.data, splits, name, recipe.task.columns), classes)
 
 
 def drawn(recipe: Recipe, splits: Mapping[str, Dataset], size: int, parts: int, grouped: bool) -> tuple[Any, Any]:

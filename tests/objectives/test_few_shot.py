@@ -14,7 +14,8 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family
 from hfrecipes.objectives import Training
 from hfrecipes.objectives._adaptation import HEAD, adapted, start, trained
-from hfrecipes.objectives._episode import seen
+from hfrecipes.objectives._episode import seen, ways
+from hfrecipes.objectives.anil import Anil
 from hfrecipes.objectives.contrastive import Contrastive
 from hfrecipes.objectives.maml import Maml
 from hfrecipes.objectives.matching import Matching
@@ -84,6 +85,16 @@ def test_a_batch_is_a_support_class_by_class_and_its_queries() -> None:
     assert (found.query[:, 0].tolist(), found.truth.tolist()) == ([4, 5, 6, 7], [0, 0, 1, 1])
 
 
+def test_a_batch_read_in_parts_is_the_batch(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hfrecipes.objectives import _episode
+
+    model, whole = pooled(tiny_bert).eval(), rows()
+    monkeypatch.setattr(_episode, "PART", 3)
+    found, wanted = _episode.passes(model, whole), model(**_episode.inputs(whole))
+    torch.testing.assert_close(found.embeddings, wanted.embeddings)
+    torch.testing.assert_close(found.logits, wanted.logits)
+
+
 def test_before_the_first_step_a_head_answers_as_the_nearest_mean() -> None:
     support, query = torch.tensor(unit(3, 2, 5)), torch.tensor(unit(4, 5))
     weight, bias = (start(support, 7.0)[name] for name in HEAD)
@@ -140,7 +151,8 @@ def test_maml_leaves_the_model_as_it_is_and_adapting_helps(tiny_bert: Path) -> N
     whole = {name: torch.cat([each[:4], each[:4]]) for name, each in whole.items()}  # what was learned is asked
     for steps in (1, 8):
         how = {"steps": steps, "rate": 0.05, "second_order": False}
-        losses.append(float(adapted(model, trained(model), whole, EPISODES, 1.0, **how)[1].detach()))
+        logits, _ = adapted(model, trained(model), whole, EPISODES, 1.0, **how)
+        losses.append(float(torch.nn.functional.cross_entropy(logits, ways(EPISODES)).detach()))
     assert losses[1] < losses[0]
     assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
 
@@ -166,6 +178,18 @@ def test_reptile_s_gradient_is_the_way_back_from_where_descent_ends(tiny_bert: P
         torch.testing.assert_close(weight.grad, (weight - after[name]).detach(), atol=1e-6, rtol=1e-4)
         moved += bool(weight.grad.abs().sum() > 0)
     assert moved > 20
+
+
+def test_anil_adapts_the_head_alone(tiny_bert: Path) -> None:
+    support, query = torch.tensor(unit(2, 2, 5)), torch.tensor(unit(4, 5))
+    labels, head = torch.tensor([0, 0, 1, 1]), torch.nn.Linear(5, 2).double()
+    head.weight.data, head.bias.data = 6.0 * support.mean(dim=1), -3.0 * support.mean(dim=1).square().sum(dim=-1)
+    plain = torch.optim.SGD(head.parameters(), lr=0.5)
+    for _ in range(3):
+        plain.zero_grad()
+        torch.nn.functional.cross_entropy(head(support.flatten(0, 1)), labels).backward()
+        plain.step()
+    torch.testing.assert_close(Anil(steps=3, rate=0.5, scale=3.0).logits(support, query), head(query))
 
 
 @pytest.mark.parametrize("name", ["prototypes", "matching", "maml", "anil", "reptile", "contrastive"])
