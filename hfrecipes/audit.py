@@ -26,7 +26,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 SLACK = 60.0
 """Seconds that two clocks may differ by."""
 STARTED, RESUMED, SKIPPED, FAILED = "started", "resumed", "skipped", "failed"
-PROMOTING, PROMOTED, REFUSED = "promoting", "promoted", "refused"
+PROMOTING, PROMOTED, REFUSED, SUPERSEDED = "promoting", "promoted", "refused", "superseded"
 Record = dict[str, Any]
 
 
@@ -113,6 +113,6 @@ def ages(records: Sequence[Mapping[str, Any]], now: Moment) -> tuple[list[float]
     lines = [moved] if moved else []
     if ahead:
         lines.append(
-            f"{len(ahead)} records lie in the future, the last of {ahead[0]}: they count as being from the next one's time"
+            f"the log has {len(ahead)} from the future, the last of {ahead[0]}: each counts as being from the next one's time"
         )
     return found, lines

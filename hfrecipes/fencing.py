@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ class Superseded(HfRecipesError):
     """Another process has begun since: this one may change nothing any more."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A turn: its `token`, and whether it was taken `over` from a process that may still be at work."""
+
+    token: int
+    over: bool = False
+
+
 class Fence:
     """The turns of the processes that share a folder."""
 
@@ -36,15 +45,15 @@ class Fence:
         self.folder = folder
 
     @contextmanager
-    def taken(self, take_over: bool = False) -> Iterator[int]:
-        """A new token, while no other process is at work. Raises RunError where one is, unless its turn is to be taken over."""
+    def taken(self, take_over: bool = False) -> Iterator[Taken]:
+        """A turn with a new token, while no other process is at work. Raises RunError where one is and is not taken over from."""
         with ExitStack() as held:
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 alone = held.enter_context(locked(self.folder / LOCK, wait=False)) or sys.platform == "win32"
             if not alone and not take_over:
                 raise RunError(str(self.folder), f"{self._holder()} is at work", "Wait for it, or write --take-over")
-            yield self._next()
+            yield Taken(self._next(), not alone)
 
     @contextmanager
     def guarded(self, token: int) -> Iterator[None]:

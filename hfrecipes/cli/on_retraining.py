@@ -44,4 +44,4 @@ def retrain(
     found = again(run, rows, overrides or (), named, split, take_over)
     where = f" {found.release or found.candidate}" if found.candidate else ""
     print(f"{found.event}{where}: {found.reason}")
-    raise typer.Exit(1 if found.refused else 0)
+    raise typer.Exit(1 if found.failed else 0)

@@ -22,7 +22,20 @@ from types import MappingProxyType
 from typing import Any
 
 from hfrecipes import distributed
-from hfrecipes.audit import FAILED, PROMOTED, PROMOTING, REFUSED, RESUMED, SKIPPED, STARTED, Audit, Record, ages, moment
+from hfrecipes.audit import (
+    FAILED,
+    PROMOTED,
+    PROMOTING,
+    REFUSED,
+    RESUMED,
+    SKIPPED,
+    STARTED,
+    SUPERSEDED,
+    Audit,
+    Record,
+    ages,
+    moment,
+)
 from hfrecipes.bootstrap import Difference
 from hfrecipes.data import Data, fingerprint
 from hfrecipes.errors import CheckFailed, HfRecipesError, UserError
@@ -45,9 +58,9 @@ LOG = "log.jsonl"
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided: `promoted`, `refused` or `skipped`, and why; under which `token`; the `candidate`'s run folder, the name
-    of its `release` where it got one, and what it `gains` on the champion, on the new rows (`window`) and on the old test rows
-    (`before`)."""
+    """What was decided, and why: a candidate was `promoted`, `refused`, or `superseded` by what happened meanwhile, or a
+    retraining was `skipped`. Its `token`; the `candidate`'s run folder, the name of its `release` where it got one, and what it
+    `gains` on the champion, on the new rows (`window`) and on the old test rows (`before`)."""
 
     event: str
     reason: str
@@ -57,13 +70,14 @@ class Decision:
     gains: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
-    def refused(self) -> bool:
-        return self.event == REFUSED
+    def failed(self) -> bool:
+        """Whether a candidate was trained for nothing."""
+        return self.event in (REFUSED, SUPERSEDED)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A retraining at work: of which run, on which new rows, under which token."""
+    """A retraining at work: of which run, on which new rows, under which token, and whether it was taken `over`."""
 
     run: Run
     recipe: Recipe
@@ -72,6 +86,7 @@ class Turn:
     audit: Audit
     fence: Fence
     token: int
+    over: bool
 
 
 def retrain(
@@ -97,8 +112,9 @@ def retrain(
     data = Data(str(new), test=split, columns={**recipe.data.columns, **columns})
     place = home(found, recipe)
     fence = Fence(place)
-    with fence.taken(take_over) as token:
-        return _decided(Turn(found, recipe, data, recipe.retrain or Retrain(), Audit(place / LOG), fence, token))
+    with fence.taken(take_over) as taken:
+        how = recipe.retrain or Retrain()
+        return _decided(Turn(found, recipe, data, how, Audit(place / LOG), fence, taken.token, taken.over))
 
 
 def decisions(run: str | Path) -> list[Record]:
@@ -115,7 +131,6 @@ def _decided(turn: Turn) -> Decision:
     master, digest = champion(turn.run, turn.recipe, records), _digest(turn.data)
     if landed := _landed(turn, records, master, digest):
         return landed
-    monitor = Monitor.from_pretrained(master.folder, turn.how.window, turn.how.rate)
     predictor = Predictor.open(master.folder)
     old = known(master.run)
     rows = labelled(turn.data, predictor, old["train"])
@@ -126,34 +141,25 @@ def _decided(turn: Turn) -> Decision:
         "old": {"run": master.run.path.name, "fingerprint": read_json(master.run.data / "facts.json")["fingerprint"]},
         "champion": {"release": master.release, "fingerprint": master.fingerprint},
     }
-    same = [record for record in records if record.get("asked") == facts["asked"] and record["event"] in WORKED]
-    if same and same[-1]["event"] == REFUSED:
-        return _skipped(turn, facts, f"{same[-1]['candidate']} was refused on the same rows: {same[-1]['reason']}")
-    if same:
-        kept = {name: same[-1][name] for name in ("drift", "rows", "candidate")}
-        facts |= kept
-        turn.audit.append(RESUMED, turn.token, **facts)
-    elif reason := waits(turn.how, records, past):
+    last = next((r for r in reversed(records) if r.get("asked") == facts["asked"] and r["event"] in WORKED), None)
+    if last is not None and last["event"] != STARTED:
+        return _skipped(turn, facts, f"{last['candidate']} was {last['event']} on the same rows: {last['reason']}")
+    if last is not None:
+        facts["drift"] = last["drift"]
+    elif reason := waits(turn.how, records, past) or _unmoved(turn, predictor, master, facts):
         return _skipped(turn, facts, reason)
-    else:
-        facts["drift"] = drift(watch(predictor, monitor, turn.data))
-        log.info("retrain: %s", sentence(facts["drift"]))
-        if turn.how.when == "drift" and not facts["drift"]["drifted"]:
-            return _skipped(turn, facts, sentence(facts["drift"]))
     fresh = unseen(rows, old.values(), predictor.task)
     if not len(fresh):
         return _skipped(turn, facts, f"none of the labelled rows is new to {master.label}")
     learn, window = divided(fresh, turn.recipe, predictor.config, turn.how.held_out, turn.data.path)
     if turn.how.adapt == DOMAIN:
         made.body(turn.recipe, master, turn.run.path)
-    if not same:
-        facts["rows"] = {
-            "seen": len(rows) - len(fresh),
-            "learned": len(learn),
-            "judged": len(window),
-            "print": fingerprint(window),
-        }
-        facts["candidate"] = made.fresh_name(turn.run)
+    if last is not None and not turn.over:  # else another process may still write there
+        facts |= {name: last[name] for name in ("rows", "candidate")}
+        turn.audit.append(RESUMED, turn.token, **facts)
+    else:
+        counts = {"seen": len(rows) - len(fresh), "learned": len(learn), "judged": len(window)}
+        facts |= {"rows": {**counts, "window": fingerprint(window)}, "candidate": made.fresh_name(turn.run)}
         turn.audit.append(STARTED, turn.token, **facts)
     folder = beside(turn.run, facts["candidate"])
     recipe = made.adapted(turn.recipe, turn.how, master, folder)
@@ -164,6 +170,14 @@ def _decided(turn: Turn) -> Decision:
             made.write_texts(folder, texts(turn.data, window, turn.recipe.task))
         write_json(folder / made.FACTS, facts)
     return _tried(turn, master, facts, folder, recipe)
+
+
+def _unmoved(turn: Turn, predictor: Predictor, master: Champion, facts: dict[str, Any]) -> str:
+    """Why the new rows are no reason to train again; "" where they are one. What the monitor found is noted in the facts."""
+    monitor = Monitor.from_pretrained(master.folder, turn.how.window, turn.how.rate)
+    facts["drift"] = drift(watch(predictor, monitor, turn.data))
+    log.info("retrain: %s", sentence(facts["drift"]))
+    return sentence(facts["drift"]) if turn.how.when == "drift" and not facts["drift"]["drifted"] else ""
 
 
 def _tried(turn: Turn, master: Champion, facts: dict[str, Any], folder: Path, recipe: Recipe) -> Decision:
@@ -178,14 +192,15 @@ def _tried(turn: Turn, master: Champion, facts: dict[str, Any], folder: Path, re
         if better:
             release = _promoted(turn, master, facts, run, recipe, reason)
             return _kept(turn, folder, facts, Decision(PROMOTED, reason, turn.token, folder, release, gained))
+        event = REFUSED
     except (CheckFailed, Superseded) as error:
-        reason = str(error)
+        event, reason = SUPERSEDED if isinstance(error, Superseded) else REFUSED, str(error)
     except HfRecipesError as error:
         turn.audit.append(FAILED, turn.token, **facts, reason=str(error))
         raise
     facts |= {"minutes": made.minutes(folder)}
-    turn.audit.append(REFUSED, turn.token, **facts, reason=reason)
-    return _kept(turn, folder, facts, Decision(REFUSED, reason, turn.token, folder, "", gained))
+    turn.audit.append(event, turn.token, **facts, reason=reason)
+    return _kept(turn, folder, facts, Decision(event, reason, turn.token, folder, "", gained))
 
 
 def _promoted(turn: Turn, master: Champion, facts: Mapping[str, Any], run: Run, recipe: Recipe, reason: str) -> str:
