@@ -107,7 +107,7 @@ def _title(recipe: Recipe) -> str:
 def front_of(recipe: Recipe, found: Report) -> dict[str, Any]:
     """The front matter that the Hub reads."""
     tag = TAGS.get(recipe.task.name, recipe.task.name)
-    mine, apart = recipe.card, recipe.publish is not None and recipe.publish.apart
+    mine = recipe.card
     data = list(mine.datasets) if mine and mine.datasets else ([recipe.data.path] if recipe.data.local() is None else [])
     base = recipe.model.path if recipe.model.path and _on_hub(recipe.model.path) else None
     results = [{"type": name, "name": name, "value": round(score, 6)} for name, score in _own_scores(recipe, found).items()]
@@ -121,16 +121,20 @@ def front_of(recipe: Recipe, found: Report) -> dict[str, Any]:
         "base_model": base,
         "base_model_relation": "finetune" if base else None,
         "datasets": data,
-        "tags": ["hfrecipes", *([] if apart else ["onnx"]), *(mine.tags if mine else ())],
+        "tags": ["hfrecipes", *([] if _apart(recipe) else ["onnx"]), *(mine.tags if mine else ())],
         "co2_eq_emissions": _emissions(recipe, found),
         "model-index": [{"name": _title(recipe), "results": [{"task": {"type": tag}, "dataset": dataset, "metrics": results}]}],
     }
     return {key: entry for key, entry in front.items() if entry}
 
 
+def _apart(recipe: Recipe) -> bool:
+    return recipe.publish is not None and recipe.publish.apart
+
+
 def _own_scores(recipe: Recipe, found: Report) -> dict[str, float]:
     """The figures of what the repository of the weights answers with: what is served, or the weights where that is apart."""
-    return found.of("pytorch") if recipe.publish and recipe.publish.apart else found.scores
+    return found.of("pytorch") if _apart(recipe) else found.scores
 
 
 def _emissions(recipe: Recipe, found: Report) -> dict[str, Any] | None:
@@ -198,7 +202,7 @@ def _use(recipe: Recipe, run: Run) -> str:
     onnx, served, index = "", repo, run.bundles / "index.json"
     if index.is_file():
         target = read_json(index)["default"]
-        served = repository(repo, of_bundle(target)) if recipe.publish and recipe.publish.apart else repo
+        served = repository(repo, of_bundle(target)) if _apart(recipe) else repo
         if not recipe.task.generates:
             onnx = onnx_use(run, target, served, served if served != repo else f"{repo}/bundles/{target}")
     return USE.format(

@@ -13,7 +13,7 @@ from hfrecipes.stages.card import HFRECIPES, auto, example_for, front_of, onnx_u
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
-FULL = ("float32", "fp32")
+FULL = "float32"
 PEFT = """With PEFT, on the model that it was trained on:
 
 ```python
@@ -46,7 +46,7 @@ def _bundle(
     graphs, target = manifest["graphs"], manifest["target"]
     front = _front(recipe, found, repo, f"{target}/{manifest['default']}")
     front |= {"library_name": "onnx", "base_model": weights, "tags": [*front["tags"], "onnx"]}
-    if any(graph["precision"] not in FULL for graph in graphs.values()):
+    if any(graph["precision"] != FULL for graph in graphs.values()):
         front["base_model_relation"] = "quantized"
     else:
         front.pop("base_model_relation", None)
@@ -78,9 +78,10 @@ def _adapter(
 
 def _front(recipe: Recipe, found: Report, repo: str, measured: str) -> dict[str, Any]:
     """The front matter of the weights, with the figures of one candidate; what training took is told there."""
-    front = {key: entry for key, entry in front_of(recipe, found).items() if key not in ("model-index", "co2_eq_emissions")}
+    whole = front_of(recipe, found)
+    front = {key: entry for key, entry in whole.items() if key not in ("model-index", "co2_eq_emissions")}
     scores = [{"type": name, "name": name, "value": round(score, 6)} for name, score in found.of(measured).items()]
     if scores:
-        results = front_of(recipe, found)["model-index"][0]["results"]
+        results = whole["model-index"][0]["results"]
         front["model-index"] = [{"name": repo.partition("/")[2], "results": [{**results[0], "metrics": scores}]}]
     return front
