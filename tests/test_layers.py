@@ -78,7 +78,7 @@ LAYERS = (
         "tokenizers",
         "tokenization",
     ),
-    ("batches", "trainer", "features", "alarms"),
+    ("batches", "trainer", "features", "class_means", "alarms", "checkpoints", "preemption"),
     ("checkpoint", "recipe", "optimization", "inference", "registry", "publishing", "publishing_apart"),
     ("recipes", "arguments", "calibration"),
     ("measurement", "few_shot"),

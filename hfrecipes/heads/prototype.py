@@ -18,8 +18,9 @@ class Prototype(Head):
     """A point for each class among the embeddings of texts: a logit is minus `scale` times the squared distance to it (Snell et
     al. 2017, arXiv:1703.05175, equation 2).
 
-    The embedding is what `pooling` makes of the last hidden states, at unit length. A class can be added to a model with this
-    head from a few examples, without training: `Predictor.add_class`.
+    The embedding is what `pooling` makes of the last hidden states, at unit length. Whatever a training minimises, the points are
+    the means of the classes before it and behind it. So a class can be added to a model with this head from a few examples,
+    without training: `Predictor.add_class`.
     """
 
     pooling: Literal["mean", "cls"] = "mean"

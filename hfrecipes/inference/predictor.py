@@ -232,6 +232,12 @@ class Predictor:
                 cache.put(key, fresh)
         return [found[key] for key in keys]
 
+    def add_class(self, name: str, texts: Sequence[str], folder: str | Path | None = None) -> Predictor:
+        """The predictor of a copy in `folder` that knows a class more, from 1 to 5 examples; see `adding.py`."""
+        from hfrecipes.inference.adding import add_class
+
+        return add_class(self, name, texts, folder)
+
     def stream(self, text: Any) -> Iterator[str]:
         """The answer to one text, piece by piece as it is written. Raises UserError for tasks that do not write."""
         if not self.task.generates:

@@ -1,26 +1,23 @@
-"""What objectives over episodes share: how a batch is one, distances, and the head that a trained model answers with."""
+"""What objectives that compare the rows of a batch share: how a batch is an episode, how it is read, and distances."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.heads._layers import Prototypes
 from hfrecipes.pooling import Embedded, pooled_head
 
 if TYPE_CHECKING:
-    from hfrecipes.entries import WithEntries
     from hfrecipes.episodes import Episodes
     from hfrecipes.objectives import Training
 
-ROWS, PART = 64, 16
-"""Rows that are read at once for the head, and of a batch whose rows are compared."""
+PART = 16
+"""Rows of a batch that are read at once."""
 
 
 def asked(training: Training, name: str) -> Episodes:
@@ -82,43 +79,3 @@ def passes(model: Any, batch: Mapping[str, Any]) -> Embedded:
 def distances(rows: Tensor, points: Tensor) -> Tensor:
     """Squared distances of rows (n, units) to points (m, units), of shape (n, m)."""
     return (rows[:, None] - points[None]).square().sum(dim=-1)
-
-
-class ClassMeans(TrainerCallback):
-    """The head's point for each class becomes the mean of the embeddings of its rows: where a training begins, or where it ends,
-    then with the classes that chose the best epoch among them."""
-
-    def __init__(self, training: Training, begin: bool = False, end: bool = True) -> None:
-        self.training, self.begin, self.end = training, begin, end
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by the Trainer."""
-        if self.begin and not state.global_step:
-            set_means(self.training, [self.training.rows])
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by the Trainer, once it has gone back to the best epoch."""
-        if self.end:
-            set_means(self.training, [self.training.rows, self.training.held])
-
-
-@torch.no_grad()
-def set_means(training: Training, splits: Sequence[WithEntries | None]) -> None:
-    """Put the mean embedding of the rows of each class into the head, where it has points; a class without rows keeps its own."""
-    model, collate = training.model, training.collate
-    layer = next((each for each in model.modules() if isinstance(each, Prototypes)), None)
-    if layer is None or collate is None:
-        return
-    was = model.training
-    model.eval()
-    sums, counts = torch.zeros_like(layer.weight, dtype=torch.float32), torch.zeros(len(layer.weight), device=layer.weight.device)
-    for rows in [split.single for split in splits if split is not None]:
-        for i in range(0, len(rows), ROWS):
-            read = collate([rows[j] for j in range(i, min(i + ROWS, len(rows)))])
-            batch = {name: tensor.to(sums.device) for name, tensor in read.items()}
-            embeddings = model(**inputs(batch)).embeddings.float()
-            sums.index_add_(0, batch["labels"], embeddings)
-            counts.index_add_(0, batch["labels"], torch.ones(len(embeddings), device=sums.device))
-    there = counts > 0
-    layer.weight[there] = (sums[there] / counts[there, None]).to(layer.weight.dtype)
-    model.train(was)

@@ -30,10 +30,9 @@ class Anil(Objective):
     def bind(self, training: Training) -> LossFn:
         from torch.nn.functional import cross_entropy
 
-        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
+        from hfrecipes.objectives._episode import asked, passes, seen
 
         episodes = asked(training, self.name)
-        training.callbacks.append(ClassMeans(training))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             outputs = passes(model, batch)

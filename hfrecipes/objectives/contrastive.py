@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Contrastive(Objective):
     """The supervised contrastive loss over a batch (Khosla et al. 2020, arXiv:2004.11362, equation 2, `temperature`), and
     `labels` times the cross-entropy of the head: both in one training, where SetFit (Tunstall et al. 2022, arXiv:2209.11055)
-    has one for the body and one for the head. The head starts from the means of the classes.
+    has one for the body and one for the head.
 
     Of a class `rows_of_a_class` come to a batch at once: a text without a partner in its batch teaches the head alone. A batch
     may be an episode, too: then what is learned is measured on other classes, by the nearest mean.
@@ -36,10 +36,9 @@ class Contrastive(Objective):
         return self.rows_of_a_class
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import ClassMeans, check_head, passes
+        from hfrecipes.objectives._episode import check_head, passes
 
         check_head(training, self.name)
-        training.callbacks.append(ClassMeans(training, begin=True, end=training.episodes is not None))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import cross_entropy

@@ -40,10 +40,9 @@ class Maml(Objective):
         from torch.nn.functional import cross_entropy
 
         from hfrecipes.objectives._adaptation import named_once, trained
-        from hfrecipes.objectives._episode import ClassMeans, asked, ways
+        from hfrecipes.objectives._episode import asked, ways
 
         episodes = asked(training, self.name)
-        training.callbacks.append(ClassMeans(training))
         if self.second_order:
             training.model.set_attn_implementation("eager")
         second, untried = f"objective.{self.name}.second_order", [True]

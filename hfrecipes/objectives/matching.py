@@ -20,7 +20,7 @@ class Matching(Objective):
     that a query pays to its examples, the softmax of the cosines with all examples times `scale`. Without the paper's full
     context embeddings.
 
-    The saved head has the mean of all rows of each class, as that of `prototypes`: what it answers is the nearest mean.
+    The trained model answers by its head, the nearest mean: the examples themselves are not in it.
     """
 
     scale: Annotated[float, Field(gt=0)] = 10.0
@@ -30,10 +30,9 @@ class Matching(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
+        from hfrecipes.objectives._episode import asked, passes, seen
 
         episodes = asked(training, self.name)
-        training.callbacks.append(ClassMeans(training))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import nll_loss

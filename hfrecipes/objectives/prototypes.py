@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class Prototypes(Objective):
     """Prototypical networks (Snell et al. 2017, arXiv:1703.05175): the chance that a query is of a class is the softmax of minus
     the squared distances of its embedding to the means of the classes' supports, times `scale`, as embeddings have unit length.
-
-    The saved head has the mean of all rows of each class. `Predictor.add_class` adds one from a few examples.
     """
 
     scale: Annotated[float, Field(gt=0)] = 10.0
@@ -29,10 +27,9 @@ class Prototypes(Objective):
     in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import ClassMeans, asked, passes, seen
+        from hfrecipes.objectives._episode import asked, passes, seen
 
         episodes = asked(training, self.name)
-        training.callbacks.append(ClassMeans(training))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import cross_entropy

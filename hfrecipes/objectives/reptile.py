@@ -36,10 +36,9 @@ class Reptile(Objective):
         from torch.nn.functional import cross_entropy
 
         from hfrecipes.objectives._adaptation import towards, trained
-        from hfrecipes.objectives._episode import ClassMeans, asked, ways
+        from hfrecipes.objectives._episode import asked, ways
 
         episodes = asked(training, self.name)
-        training.callbacks.append(ClassMeans(training))
 
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             if model.training:

@@ -130,6 +130,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
 
     from hfrecipes.entries import BatchesWithEntries, collated
     from hfrecipes.features import Frozen
+    from hfrecipes.class_means import ClassMeans
     from hfrecipes.trainer import RecipeTrainer
 
     config = config_for(recipe, run)
@@ -170,7 +171,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         frozen.watch(held)
         loss, collate = frozen.loss(loss), frozen.batch()
         callbacks.append(frozen)
-    callbacks += training.callbacks
+    callbacks += [*training.callbacks, ClassMeans(training)]
     step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
     log.info("training on %s, %s a step", describe(options), step)
     return RecipeTrainer(

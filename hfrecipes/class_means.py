@@ -1,0 +1,63 @@
+"""Class means: where the points of a prototype head are, whatever a model is trained for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+
+from hfrecipes.heads._layers import Prototypes
+
+if TYPE_CHECKING:
+    from hfrecipes.objectives import Training
+
+ROWS = 64
+"""Rows that are read at once."""
+
+
+class ClassMeans(TrainerCallback):
+    """Puts the mean embedding of the rows of each class into a prototype head: before the first step, so that the head need not
+    be found from chance, and behind the last, so that a class that is added later is at home among them. A class without rows to
+    learn from, as episodes have it, takes those held out."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.layers = [layer for layer in training.model.modules() if isinstance(layer, Prototypes)]
+
+    def on_init_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer, before it goes back to a checkpoint or anything else begins."""
+        self.put()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer, once it has gone back to the best epoch."""
+        self.put()
+
+    @torch.no_grad()
+    def put(self) -> None:
+        """Put the means into the head."""
+        if not self.layers:
+            return
+        training = self.training.model.training
+        self.training.model.eval()
+        found = [self.means(split.single) for split in (self.training.rows, self.training.held) if split is not None]
+        for layer in self.layers:
+            for means, there in reversed(found):
+                layer.weight[there] = means[there].to(layer.weight.dtype)
+        self.training.model.train(training)
+
+    def means(self, rows: Any) -> tuple[Tensor, Tensor]:
+        """The mean embedding of the rows of each class, and which classes have rows."""
+        model, collate = self.training.model, self.training.collate
+        assert collate is not None
+        weight = self.layers[0].weight
+        sums, counts = torch.zeros_like(weight, dtype=torch.float32), torch.zeros(len(weight), device=weight.device)
+        for i in range(0, len(rows), ROWS):
+            read = collate([rows[j] for j in range(i, min(i + ROWS, len(rows)))])
+            batch = {name: tensor.to(weight.device) for name, tensor in read.items()}
+            embeddings = model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).embeddings.float()
+            known = batch["labels"] >= 0
+            sums.index_add_(0, batch["labels"][known], embeddings[known])
+            counts += batch["labels"][known].bincount(minlength=len(weight))
+        return sums / counts.clamp(min=1)[:, None], counts > 0
