@@ -115,6 +115,15 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     return made
 
 
+def named(kind: type[T], text: str, where: str) -> T:
+    """The part that a text names, alone or with options in YAML. Raises RecipeError: `where`, what, and what there is instead."""
+    try:
+        made: T = pydantic.TypeAdapter(kind).validate_python(parse(text, where))
+    except pydantic.ValidationError as error:
+        raise _explain([{**each, "loc": (where, *each["loc"])} for each in error.errors(include_url=False)]) from None
+    return made
+
+
 def _explain(errors: Sequence[Any]) -> RecipeError:
     first = errors[0]
     where = ".".join(str(step) for step in first["loc"])

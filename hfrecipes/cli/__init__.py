@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "watch": on_monitor.watch,
     "retrain": on_retraining.retrain,
     "serve": on_services.serve,
+    "export": on_services.export,
     "list": on_machine.list_parts,
     "show": on_recipes.show,
     "lr-find": on_recipes.lr_find,

@@ -30,6 +30,7 @@ KINDS = (
     "targets",
     "checks",
     "detectors",
+    "engines",
     "tokenizers",
 )
 

@@ -1,4 +1,4 @@
-"""Commands on services: answers over HTTP."""
+"""Commands on services: answers over HTTP, here or where an engine runs."""
 
 from __future__ import annotations
 
@@ -69,6 +69,25 @@ def serve(
         if not key and host not in HOME:
             print(f"warning: anybody may ask. Give --api-key-file, or set {KEY}", flush=True)
         served(door, place, timeout)
+
+
+def export(
+    where: Annotated[str, typer.Argument(metavar="WHERE", help="A run, a release, a registry, or owner/name on the Hub.")],
+    engine: Annotated[
+        str, typer.Option(help="One of `hfrecipes list engines`; with options as in a recipe: '{triton: {rows: 8}}'.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder.")],
+    name: Annotated[
+        str | None, typer.Option(help="What the service is called; as the folder of WHERE, where it is not given.")
+    ] = None,
+) -> None:
+    """Lay the bundle out for an engine that serves it on more than one machine."""
+    from hfrecipes.config import named
+    from hfrecipes.engines import Engine, lay_out
+
+    made = named(Engine, engine, "--engine")  # type: ignore[type-abstract]
+    for file in lay_out(where, made, to, name):
+        print(file)
 
 
 def _key(file: Path | None) -> str:
