@@ -40,6 +40,18 @@ def wait() -> None:
         barrier()
 
 
+def largest(number: int) -> int:
+    """The largest of the numbers that the processes have."""
+    if processes() == 1:
+        return number
+    from torch.distributed import all_gather_object
+
+    _together()
+    found = [0] * processes()
+    all_gather_object(found, number)
+    return max(found)
+
+
 def on_main(work: Callable[[], T]) -> T:
     """Do `work` in the main process while the others wait; all get its result, or its failure."""
     if processes() == 1:

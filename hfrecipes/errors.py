@@ -2,6 +2,8 @@
 
 HfRecipesError              exit 1
 ├── CheckFailed             a check refused the release
+├── NonFinite               a loss, a gradient or a weight is not finite
+├── Preempted               exit 75: a training was asked to stop, and can go on
 └── UserError               exit 2: one line, where · what · what to write instead
     ├── RecipeError         a key, a name or a value of a recipe
     ├── DataError           rows, columns or splits
@@ -12,6 +14,11 @@ HfRecipesError              exit 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+SHOWN = 32
+"""Rows that a message names."""
+
 
 class HfRecipesError(Exception):
     """Base of all errors raised on purpose."""
@@ -21,6 +28,32 @@ class HfRecipesError(Exception):
 
 class CheckFailed(HfRecipesError):
     """A check refused the release; the message names each failed check with its reason."""
+
+
+class NonFinite(HfRecipesError):
+    """A loss, a gradient or a weight is not finite. `step` counts from 1, `rows` are positions in the training split."""
+
+    def __init__(self, what: str, step: int, rows: Sequence[int] = (), instead: str = "") -> None:
+        self.what, self.step, self.rows, self.instead = what, step, tuple(rows), instead
+        named = ", ".join(map(str, self.rows[:SHOWN])) + (", …" if len(self.rows) > SHOWN else "")
+        of = f" (rows {named} of the training split)" if self.rows else ""
+        super().__init__(f"train: {what} is not finite at step {step}{of}. {instead}".rstrip())
+
+    def __reduce__(self) -> tuple[type[NonFinite], tuple[str, int, tuple[int, ...], str]]:
+        return type(self), (self.what, self.step, self.rows, self.instead)
+
+
+class Preempted(HfRecipesError):
+    """A training was asked to stop by a signal, and committed a checkpoint. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
+
+    exit_code = 75
+
+    def __init__(self, by: str, step: int) -> None:
+        self.by, self.step = by, step
+        super().__init__(f"train: stopped by {by} behind step {step}, which is kept. The same command goes on from there.")
+
+    def __reduce__(self) -> tuple[type[Preempted], tuple[str, int]]:
+        return type(self), (self.by, self.step)
 
 
 class UserError(HfRecipesError):

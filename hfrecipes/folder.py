@@ -15,6 +15,7 @@ runs/banking77/
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,7 @@ from hfrecipes.errors import ModelError, RunError
 
 ADAPTER = "adapter"
 """The folder of an adapter beside the checkpoint into which it was merged."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READER_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "task.json")
 """What a reader of texts needs beside the weights; a bundle carries copies."""
 
@@ -166,6 +168,12 @@ def staged(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether an error of a write says that the disk, a quota or a limit is full; safetensors and torch say it in words alone."""
+    words = ("No space left", "File too large", "Disk quota", "unexpected pos", "PytorchStreamWriter failed", "file write failed")
+    return getattr(error, "errno", None) in FULL or (not isinstance(error, OSError) and any(word in str(error) for word in words))
 
 
 def sha256(path: Path) -> str:

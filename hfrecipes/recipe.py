@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -77,6 +77,7 @@ class Recipe(Part, kind="recipes"):
     fast_path: tuple[Setting, ...] = SETTINGS
     batch_tokens: Annotated[int, Field(gt=0)] | None = None
     early_stopping: Annotated[int, Field(gt=0)] | None = None
+    non_finite: Literal["stop", "skip", "rewind"] = "stop"
     export: tuple[Target, ...] = ()
     check: tuple[Check, ...] | None = None
     card: Card | None = None

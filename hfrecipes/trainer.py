@@ -1,17 +1,30 @@
-"""The one subclass of `transformers.Trainer`: the loss and the schedule are handed in."""
+"""The one subclass of `transformers.Trainer`: loss and schedule are handed in, checkpoints are whole, numbers are finite."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer
+
+from hfrecipes import distributed
+from hfrecipes.checkpoints import STATE, committed, named, rotate
+from hfrecipes.entries import WithEntries
+from hfrecipes.errors import NonFinite
+from hfrecipes.folder import verified
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hfrecipes.objectives import LossFn
     from hfrecipes.schedules import Schedule
+
+log = logging.getLogger("hfrecipes")
+SKIPS = 10
+"""Steps that a training may leave out."""
 
 
 class RecipeTrainer(Trainer):
@@ -21,14 +34,26 @@ class RecipeTrainer(Trainer):
     The loss function gives the mean over one micro-batch. The Trainer counts the labelled items of all micro-batches of a
     step, on all processes; weighing each micro-batch by its share makes the gradient the same however a step is cut up
     (transformers#47688: with the model's own mean a step of 4 micro-batches has 4 times the gradient).
+
+    A loss or a gradient that is not finite raises NonFinite before the step is taken; with `skip` the step is left out, up to
+    `SKIPS` times. `training` names the training in its checkpoints.
     """
 
     def __init__(
-        self, loss_fn: LossFn, schedule: Schedule | None = None, zeros: Mapping[str, Tensor] | None = None, **options: Any
+        self,
+        loss_fn: LossFn,
+        schedule: Schedule | None = None,
+        zeros: Mapping[str, Tensor] | None = None,
+        training: str = "",
+        skip: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.loss_fn, self.schedule, self.zeros = loss_fn, schedule, zeros or {}
+        self.training, self.skip, self.skipped = training, skip, 0
         self.model_accepts_loss_kwargs = True
+        self._taken: tuple[int, int] = (-1, 0)
+        self._saving: Path | None = None
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The schedule that was given, now that the number of steps is known."""
@@ -48,3 +73,91 @@ class RecipeTrainer(Trainer):
             across = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
             loss = loss * share * across
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward of a micro-batch. Raises NonFinite."""
+        step, before = self._taken
+        self._taken = (self.state.global_step, before + 1 if step == self.state.global_step else 0)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not self.skip and not loss.isfinite():
+            raise self._non_finite("the loss", self._rows([self._taken[1]]))
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The norm of the gradient. Raises NonFinite; a scaler of fp16 looks after itself."""
+        norm: Any = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        if self.accelerator.scaler is not None or norm is None or math.isfinite(norm):
+            return norm
+        rows = self._rows(range(self._taken[1] + 1))
+        if not self.skip or self.skipped == SKIPS:
+            raise self._non_finite("the gradient", rows)
+        self.skipped += 1
+        log.warning("%s: the step is left out", self._non_finite("the gradient", rows))
+        for parameter in model.parameters():
+            parameter.grad = None
+        return norm
+
+    def _non_finite(self, what: str, rows: Sequence[int]) -> NonFinite:
+        return NonFinite(what, self.state.global_step + 1, rows, "See the rows, or take a smaller learning_rate")
+
+    def _rows(self, micro_batches: Sequence[int]) -> list[int]:
+        """The rows of the training split in micro-batches of this process in the step being taken, counted from 0."""
+        rows: Any = self.train_dataset
+        if not isinstance(rows, WithEntries):
+            return []
+        batches, parts = rows.rows.batches, self.args.gradient_accumulation_steps * distributed.processes()
+        step = self.state.global_step % math.ceil(len(batches) / parts)
+        places = [step * parts + number * distributed.processes() + distributed.rank() for number in micro_batches]
+        return [int(row) for place in places if place < len(batches) for row in batches[place]]
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self._saving is None else str(self._saving)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Commit a checkpoint. Raises NonFinite where a weight is not finite."""
+        folder, step = self._folder, self.state.global_step
+        if name := not_finite(model.state_dict()):
+            raise NonFinite(f"the weight {name}", step, (), "Nothing was saved: take a smaller learning_rate")
+        with committed(folder, step, self.training, self._bytes()) as self._saving:
+            try:
+                super()._save_checkpoint(model, trial)
+            finally:
+                saving, self._saving = self._saving, None
+            self._name_best()
+            if self.args.should_save:
+                self.state.save_to_json(str(named(saving, step) / STATE))
+        if self.args.should_save:
+            rotate(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
+
+    def _init_training_state(self, *given: Any) -> tuple[int, int]:
+        """Where a training goes on; the best checkpoint is looked for where the run is now."""
+        found = super()._init_training_state(*given)
+        self._name_best()
+        return found
+
+    def _load_best_model(self) -> None:
+        """The best checkpoint's weights. Raises ModelError where that was damaged."""
+        distributed.on_main(lambda: verified(Path(str(self.state.best_model_checkpoint))))
+        super()._load_best_model()
+
+    def _bytes(self) -> int:
+        """Bytes of the weights and of what the optimizer keeps of them."""
+        kept: Any = self.optimizer.state.values() if self.optimizer is not None else ()
+        tensors = [tensor for entry in kept for tensor in entry.values() if hasattr(tensor, "nbytes")]
+        return sum(tensor.nbytes for tensor in (*self.accelerator.unwrap_model(self.model).state_dict().values(), *tensors))
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.args.output_dir))
+
+    def _name_best(self) -> None:
+        best = self.state.best_global_step
+        self.state.best_model_checkpoint = str(named(self._folder, best)) if best else None
+
+
+def not_finite(weights: Mapping[str, Tensor]) -> str | None:
+    """The name of the first weight with a number that is none."""
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            return name
+    return None

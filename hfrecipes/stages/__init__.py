@@ -6,7 +6,6 @@ record of the key and of what was written is left in `stages/` when it ends. A s
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -18,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes import __version__, distributed
 from hfrecipes.config import dump
 from hfrecipes.errors import RunError, UserError
-from hfrecipes.folder import Run, read_json, write_json, write_text
+from hfrecipes.folder import Run, no_room, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
 
 log = logging.getLogger("hfrecipes")
-FULL = (errno.ENOSPC, errno.EDQUOT)
 Work = Callable[["Recipe", Run], None]
 OfRecipe = Sequence[str] | Callable[["Recipe"], Sequence[str]]
 """Names, or those that depend on the recipe."""
@@ -56,7 +54,7 @@ def stage(
             started = time.time()
             record = run.path / f"stages/{name}.json"
             before = record.read_text("utf-8") if distributed.is_main() and record.is_file() else ""
-            distributed.on_main(lambda: record.unlink(missing_ok=True))
+            distributed.on_main(lambda: _begin(record, key))
             try:
                 if everywhere:
                     work(recipe, run)
@@ -66,8 +64,8 @@ def stage(
                 if before:
                     write_text(record, before)
                 raise
-            except OSError as error:
-                if error.errno not in FULL:
+            except Exception as error:
+                if not no_room(error):
                     raise
                 what, instead = (
                     f"the disk is full in the middle of {name}",
@@ -80,6 +78,11 @@ def stage(
         return perform
 
     return wrap
+
+
+def begun(run: Run, name: str) -> str:
+    """The key of a stage that has begun: the same for each try at it, another where it reads something else."""
+    return (run.path / f"stages/{name}.begun").read_text("utf-8")
 
 
 def trained(recipe: Recipe) -> str:
@@ -105,6 +108,11 @@ def held_out(run: Run, most: int) -> list[dict[str, Any]]:
 
     rows = load_from_disk(str(run.data / "validation_rows"))
     return list(rows.select(range(min(most, len(rows)))))
+
+
+def _begin(record: Path, key: str) -> None:
+    record.unlink(missing_ok=True)
+    write_text(record.with_suffix(".begun"), key)
 
 
 def _of(names: OfRecipe, recipe: Recipe) -> Sequence[str]:

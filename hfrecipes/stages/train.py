@@ -24,7 +24,8 @@ from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
 from hfrecipes.part import names
-from hfrecipes.stages import log, stage
+from hfrecipes.stages import begun, log, stage
+from hfrecipes.stages.endurance import endure
 from hfrecipes.stages.splitting import drawn
 from hfrecipes.tasks import Task, Window, by_row
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         "evaluate",
         "batch_tokens",
         "early_stopping",
+        "non_finite",
         "seed",
     ),
     after=("prepare",),
@@ -74,7 +76,7 @@ def train(recipe: Recipe, run: Run) -> None:
         fused = bool(optimizer.defaults.get("fused"))
         named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
         log.info("fast path: %s", ", ".join([*(name for name, on in named.items() if on), *settings]) or "none of it")
-        trainer.train(resume_from_checkpoint=last(run.checkpoints))
+        trainer = endure(recipe, run, trainer, partial(trainer_for, run=run), begun(run, "train"))
         final = trainer.evaluate()
 
     def save() -> None:
@@ -128,9 +130,9 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     from datasets import load_from_disk
     from transformers import set_seed
 
+    from hfrecipes.class_means import ClassMeans
     from hfrecipes.entries import BatchesWithEntries, collated
     from hfrecipes.features import Frozen
-    from hfrecipes.class_means import ClassMeans
     from hfrecipes.trainer import RecipeTrainer
 
     config = config_for(recipe, run)
@@ -184,6 +186,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         compute_metrics=scorer(recipe, tokens, plain, splits["validation_rows"], splits["validation"]) if scored else None,
         schedule=recipe.schedule,
         zeros=kept,
+        skip=recipe.non_finite == "skip",
         optimizers=(build_optimizer(recipe.optimizer, model, recipe.strategy.rates(model), options), None),
         callbacks=callbacks,
         preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],
@@ -227,13 +230,6 @@ def scorer(
 def as_tuple(outputs: Any) -> tuple[Any, ...]:
     """The model's outputs as the Trainer hands them on: one tensor alone, or several in the order of the model's own."""
     return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
-def last(checkpoints: Path) -> str | None:
-    """The newest checkpoint of a training that was stopped."""
-    from transformers.trainer_utils import get_last_checkpoint
-
-    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
 
 
 def config_for(recipe: Recipe, run: Run) -> PreTrainedConfig:

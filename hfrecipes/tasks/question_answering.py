@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
 CANDIDATES = 20
+PADDED = -1e9
+"""The logit of padding."""
 """The best starts and ends that are paired."""
 
 
@@ -107,11 +109,11 @@ class QuestionAnswering(Task):
         return (losses[0] + losses[1]) / 2, outputs
 
     def items(self, outputs: Any, batch: Mapping[str, Any], config: Any, shifted: bool) -> Tensor:
-        """For each row both of its ends: (rows, 2, tokens)."""
+        """For each row both of its ends: (rows, 2, tokens). Padding gets a logit that stays finite at any temperature."""
         import torch
 
-        ends = torch.stack([outputs.start_logits, outputs.end_logits], dim=1)
-        return ends.masked_fill(batch["attention_mask"][:, None] == 0, torch.finfo(ends.dtype).min)
+        ends = torch.stack([outputs.start_logits, outputs.end_logits], dim=1).float()
+        return ends.masked_fill(batch["attention_mask"][:, None] == 0, PADDED)
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
         candidates: list[tuple[float, int, int]] = []

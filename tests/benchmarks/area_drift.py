@@ -1,6 +1,6 @@
 """drift: how often a monitor cries wolf, and after how many windows it finds shifts that are known.
 
-`HFRECIPES_DATA` names the folder of data sets that `recipes/` speaks of. Three models are trained, heads on a frozen MiniLM,
+`HFRECIPES_DATA` names the folder of data sets that `recipes/` speaks of. Four models are trained, heads on a frozen MiniLM,
 unless their runs lie in `runs/drift_*`. A window has 200 rows; the peer of false alarms are tests of SciPy at the same rate each.
 """
 
@@ -47,9 +47,13 @@ def measure() -> list[Goal]:
     early, late = ([row for row in fomc if (row["year"] <= 2010) is so] for so in (True, False))
     early = shuffled(early, 0)
 
+    speeches = passages(root / "temporal_sotu/all.jsonl")
+    post_war = shuffled([row for row in speeches if 1946 <= row["year"] <= 1979], 0)
+
     movies = made("movies", by["movies"][:2000], by["movies"][2000:3000])
     intents = made("intents", known["train"][:4500], known["validation"][:1500])
     rates = made("rates", early[:-300], early[-300:])
+    parties = made("parties", post_war[:1500], post_war[1500:2500])
     fresh = by["movies"][3000:6000]
     goals = false_alarms(movies, fresh)
     goals += [found("movies -> movies, no shift", movies, [shuffled(fresh, seed)[: 10 * WINDOW] for seed in range(ORDERS)], None)]
@@ -61,12 +65,28 @@ def measure() -> list[Goal]:
         mixed = [mix(known["test"], oos, share, seed) for seed in range(ORDERS)]
         goals.append(found(f"intents, {share:.0%} out of scope", intents, mixed, most))
     goals.append(found("minutes of 1996-2010 -> 2011-2022, by year", rates, [late], 3))
+    goals.append(found("addresses of 1946-1979 -> themselves", parties, [post_war[2500:]], None))
+    for first, most in ((1980, 3), (2010, 1), (1850, 1)):
+        decade = [row for row in speeches if first <= row["year"] < first + 10]
+        goals.append(
+            found(f"addresses of 1946-1979 -> {first}s", parties, [shuffled(decade, seed) for seed in range(ORDERS)], most)
+        )
     return [*goals, headlines(root / "drift_abc_headlines/all.csv", movies)]
 
 
 def read(file: Path) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines."""
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def passages(file: Path) -> list[dict[str, Any]]:
+    """The State of the Union addresses in passages of about sixty words, each with its year and its president's party."""
+    found = []
+    for speech in read(file):
+        words = speech["text"].split()
+        cut = (" ".join(words[start : start + 60]) for start in range(0, len(words) - 30, 60))
+        found += [{"text": text, "label": speech["party"], "year": speech["year"]} for text in cut]
+    return found
 
 
 def shuffled(rows: Rows, seed: int) -> list[dict[str, Any]]:

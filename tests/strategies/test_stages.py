@@ -105,7 +105,6 @@ def test_a_run_lists_the_rates_of_its_groups(tiny_bert: Path, tmp_path: Path) ->
 
 def test_a_training_that_stops_in_a_stage_goes_on_in_it(tiny_bert: Path, tmp_path: Path) -> None:
     """Weights after a stop in the middle of the second stage and a resume are those of one training."""
-    from hfrecipes.stages import train as stage
     from hfrecipes.trainer import RecipeTrainer
 
     strategy = "gradual_unfreezing"
@@ -126,7 +125,7 @@ def test_a_training_that_stops_in_a_stage_goes_on_in_it(tiny_bert: Path, tmp_pat
         patch.setattr("hfrecipes.trainer.RecipeTrainer", Killed)
         with pytest.raises(Stopped):
             verbs.fit(recipe(tmp_path, tiny_bert, strategy=strategy, train={**options, **saves}), tmp_path / "cut")
-    assert stage.last(tmp_path / "cut/checkpoints") is not None
+    assert list((tmp_path / "cut/checkpoints").glob("checkpoint-*/manifest.json"))
     resumed = verbs.fit(recipe(tmp_path, tiny_bert, strategy=strategy, train={**options, **saves}), tmp_path / "cut")
     from safetensors.torch import load_file
 
