@@ -67,6 +67,8 @@ def body(recipe: Recipe, champion: Champion, folder: Path) -> Recipe:
 
 def begin(recipe: Recipe, champion: Champion, folder: Path) -> None:
     """Make the candidate's run folder, with what people wrote into the champion's card."""
+    if folder.is_dir() and not Run(folder).recipe_file.is_file():  # a process was killed while it made it
+        shutil.rmtree(folder)
     run = Run.create(folder, verbs.identity(recipe), to_yaml(recipe.dump()))
     if (champion.run.path / CARD).is_file() and not (run.path / CARD).is_file():
         shutil.copyfile(champion.run.path / CARD, run.path / CARD)

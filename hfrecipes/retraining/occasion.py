@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hfrecipes.audit import PROMOTED, REFUSED, STARTED, Record
+from hfrecipes.audit import PROMOTED, REFUSED, STARTED, SUPERSEDED, Record
 from hfrecipes.durations import seconds, words
 from hfrecipes.upkeep import Budget, Retrain
 from hfrecipes.watching import Watched
 
 WORKED = (STARTED, PROMOTED, REFUSED)
 """The records of retrainings that were more than a look."""
+ENDED = (PROMOTED, REFUSED, SUPERSEDED)
+"""Those that say what one took."""
 
 
 def waits(how: Retrain, records: Sequence[Record], ages: Sequence[float]) -> str:
@@ -28,7 +30,7 @@ def _spent(budget: Budget, records: Sequence[Record], ages: Sequence[float]) -> 
     count = sum(record["event"] == STARTED for record in within)
     if budget.retrainings is not None and count >= budget.retrainings:
         return f"budget: {count} retrainings within {budget.within}, of {budget.retrainings}"
-    minutes = sum(float(record.get("minutes", 0)) for record in within if record["event"] in (PROMOTED, REFUSED))
+    minutes = sum(float(record.get("minutes", 0)) for record in within if record["event"] in ENDED)
     if budget.minutes is not None and minutes >= budget.minutes:
         return f"budget: {minutes:.1f} minutes within {budget.within}, of {budget.minutes:g}"
     return ""

@@ -31,21 +31,24 @@ with Fence(Path(sys.argv[1])).taken() as taken:
     time.sleep(60)
 """
 OVERTAKES = '''
-"""A check in the middle of which another process takes over."""
+"""A check in the middle of which another process takes over, and does the same work to its end."""
 from pathlib import Path
 
+from hfrecipes import retrain
 from hfrecipes.checks import Check, Verdict
-from hfrecipes.fencing import Fence
 from hfrecipes.part import value
 
 
 @value
 class Overtakes(Check):
-    """Overtaken."""
+    """Overtaken, once."""
 
     def judge(self, trial):
-        with Fence(Path("PLACE")).taken(take_over=True):
-            return Verdict(self.name, True, "taken over")
+        other = Path("OTHER")
+        if not other.is_file():
+            other.touch()
+            other.write_text(str(retrain("RUN", "NEW", ["check=[MINE]", "retrain.cool_down=1d"], take_over=True)))
+        return Verdict(self.name, True, "taken over")
 '''
 
 
@@ -116,14 +119,24 @@ def test_a_damaged_token_is_not_guessed(tmp_path: Path) -> None:
 
 
 def test_who_is_overtaken_in_the_middle_promotes_nothing(run: Path, tmp_path: Path) -> None:
-    check = tmp_path / "overtakes.py"
-    check.write_text(OVERTAKES.replace("PLACE", str(run / "retrain")), "utf-8")
     new = write_lines(tmp_path / "new.jsonl", moved(200, seed=1))
-    found = retrain(run, new, [f"check=[{check}]"])
-    assert (found.event, found.failed, found.token) == ("superseded", True, 1)
+    check, other = tmp_path / "overtakes.py", tmp_path / "other.txt"
+    text = OVERTAKES
+    for name, path in {"OTHER": other, "RUN": run, "NEW": new, "MINE": check}.items():
+        text = text.replace(f'"{name}"', f'"{path}"').replace(f"[{name}]", f"[{path}]")
+    check.write_text(text, "utf-8")
+    found = retrain(run, new, [f"check=[{check}]", "retrain.cool_down=1d"])
+    assert (found.event, found.failed, found.token, found.candidate) == ("superseded", True, 1, run.parent / "films_r2")
     assert found.reason.startswith("token 1 is no longer the newest") and found.gains["window"].better
-    assert [record["event"] for record in decisions(run)] == ["started", "superseded"]
-    assert champion(Run(run), Recipe.load(run / "recipe.yaml"), decisions(run)).run.path == run
+    assert other.read_text("utf-8").startswith("Decision(event='promoted'")
+    events = [(record["event"], record["token"], record["candidate"]) for record in decisions(run)]
+    assert events == [
+        ("started", 1, "films_r2"),
+        ("started", 2, "films_r3"),
+        ("promoted", 2, "films_r3"),
+        ("superseded", 1, "films_r2"),
+    ]
+    assert champion(Run(run), Recipe.load(run / "recipe.yaml"), decisions(run)).run.path == run.parent / "films_r3"
 
 
 def test_a_retraining_that_was_killed_goes_on_when_it_is_given_again(run: Path, tmp_path: Path) -> None:
