@@ -15,6 +15,7 @@ from hfrecipes.cli import main
 from hfrecipes.folder import Run, read_json, sha256, write_json
 from hfrecipes.retraining import decisions
 from hfrecipes.retraining.champion import champion
+from hfrecipes.retraining.rows import known
 from tests.conftest import reviews, write_lines
 from tests.retraining.conftest import moved
 
@@ -51,6 +52,9 @@ def test_a_candidate_that_is_better_takes_the_place_of_the_champion(
     assert own.data.fingerprint and own.model == Recipe.load(run / "recipe.yaml").model
     learned = {row["text"] for name in ("train", "validation") for row in read_rows(found.candidate / f"source/{name}.parquet")}
     assert len(learned) == 360 + 140 and not learned & parts["window"]
+
+    successor = known(Run(found.candidate))  # what judged this candidate tests the next one
+    assert set(successor["test"]["text"]) == parts["before"] | parts["window"]
 
     assert champion(Run(run), own, decisions(run)).run.path == found.candidate
     again = spoken(capsys, "retrain", run, new, code=0)
