@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from hfrecipes.episodes import Draw, Episode, Episodes
+from hfrecipes.episodes import Episode, Episodes
 from hfrecipes.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Result:
         return f"{self.mean:.4f} ± {self.half:.4f}"
 
 
-def result(method: str, answer: Answer, episodes: Iterable[Episode]) -> Result:
+def result(method: str, answer: Answer, episodes: Sequence[Episode]) -> Result:
     """What a method is worth over episodes. Raises DataError where they are fewer than two."""
     right = []
-    for episode in episodes:
+    for episode in tqdm(episodes, desc=method, disable=None, leave=False):
         ways, queries = episode.query.shape
         right.append(float(np.mean(answer(episode) == np.repeat(np.arange(ways), queries))))
     if len(right) < 2:
@@ -150,9 +150,3 @@ def by_training(asked: Asked, scale: float = 10.0) -> Answer:
             return answer(own, embed(asked.model, own, query).embeddings)
 
     return asked.by(logits)
-
-
-def drawn(labels: Sequence[Any], texts: Sequence[str], asked: Episodes, seed: int, count: int | None = None) -> Iterable[Episode]:
-    """The episodes that everything is measured on, the same ones for the same rows and seed, with a bar."""
-    many = count or asked.measured
-    return tqdm(list(Draw(labels, asked, texts).many(many, seed)), desc="episodes", disable=None, leave=False)

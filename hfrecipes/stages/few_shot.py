@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits
-from hfrecipes.few_shot import Asked, Result, by_adapting, by_embeddings, by_regression, by_training, drawn, result
+from hfrecipes.episodes import Draw
+from hfrecipes.few_shot import Answer, Asked, Result, by_adapting, by_embeddings, by_regression, by_training, result
 from hfrecipes.folder import Run, read_json, sha256, write_json
 from hfrecipes.inference.embedding import embeddings
 from hfrecipes.inference.predictor import Predictor
@@ -45,20 +46,30 @@ def few_shot(recipe: Recipe, run: Run) -> None:
 
 def compare(recipe: Recipe, run: Run, texts: list[str], labels: list[str]) -> list[Result]:
     """The trained model, and what the checkpoint does without it, over the same episodes."""
-    episodes = recipe.episodes
-    assert episodes is not None
-    tasks = list(drawn(labels, texts, episodes, recipe.seed))
-    rows = [recipe.task.row(text) for text in texts]
-    start, model = untrained(recipe, run), load_trained(run.model)
-    before, after = (Predictor.around(each, run.model) for each in (start, model))
-    frozen = embeddings(before, texts, recipe.model.fingerprint())
+    assert recipe.episodes is not None
+    tasks = list(Draw(labels, recipe.episodes, texts).many(recipe.episodes.measured, recipe.seed))
+    mine, others = trained_answer(recipe, run, texts), baselines(recipe, run, texts)
+    return [result(name, answer, tasks) for name, answer in {recipe.objective.name: mine, **others}.items()]
+
+
+def trained_answer(recipe: Recipe, run: Run, texts: list[str]) -> Answer:
+    """What the trained model says of an episode of these texts."""
+    assert recipe.episodes is not None
+    model = load_trained(run.model)
+    predictor = Predictor.around(model, run.model)
     if type(recipe.objective).adapted is Objective.adapted:
-        answer = by_embeddings(recipe.objective, embeddings(after, texts, sha256(run.weights)))
-    else:
-        answer = by_adapting(recipe.objective, Asked(after, model, rows, episodes))
-    return [
-        result(recipe.objective.name, answer, tasks),
-        result(FROZEN, by_embeddings(Objective.choose("prototypes"), frozen), tasks),
-        result(REGRESSION, by_regression(frozen), tasks),
-        result(TRAINING, by_training(Asked(before, start, rows, episodes)), tasks),
-    ]
+        return by_embeddings(recipe.objective, embeddings(predictor, texts, sha256(run.weights)))
+    return by_adapting(recipe.objective, Asked(predictor, model, [recipe.task.row(text) for text in texts], recipe.episodes))
+
+
+def baselines(recipe: Recipe, run: Run, texts: list[str]) -> dict[str, Answer]:
+    """What the checkpoint that training started from says: by its embeddings as they are, and trained on each support."""
+    assert recipe.episodes is not None
+    model = untrained(recipe, run)
+    predictor = Predictor.around(model, run.model)
+    frozen = embeddings(predictor, texts, recipe.model.fingerprint())
+    return {
+        FROZEN: by_embeddings(Objective.choose("prototypes"), frozen),
+        REGRESSION: by_regression(frozen),
+        TRAINING: by_training(Asked(predictor, model, [recipe.task.row(text) for text in texts], recipe.episodes)),
+    }
