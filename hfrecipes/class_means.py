@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
+from hfrecipes.entries import budgeted
 from hfrecipes.heads._layers import Prototypes
 
 if TYPE_CHECKING:
     from hfrecipes.objectives import Training
-
-ROWS = 64
-"""Rows that are read at once."""
 
 
 class ClassMeans(TrainerCallback):
@@ -27,8 +25,9 @@ class ClassMeans(TrainerCallback):
         self.layers = [layer for layer in training.model.modules() if isinstance(layer, Prototypes)]
 
     def on_init_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by the Trainer, before it goes back to a checkpoint or anything else begins."""
-        self.put()
+        """Called by the Trainer, before anything begins. Episodes have points of their own."""
+        if self.training.episodes is None:
+            self.put()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer, once it has gone back to the best epoch."""
@@ -39,13 +38,16 @@ class ClassMeans(TrainerCallback):
         """Put the means into the head."""
         if not self.layers:
             return
-        training = self.training.model.training
+        was = self.training.model.training
         self.training.model.eval()
-        found = [self.means(split.single) for split in (self.training.rows, self.training.held) if split is not None]
-        for layer in self.layers:
-            for means, there in reversed(found):
-                layer.weight[there] = means[there].to(layer.weight.dtype)
-        self.training.model.train(training)
+        missing = torch.ones(len(self.layers[0].weight), dtype=torch.bool, device=self.layers[0].weight.device)
+        for split in (self.training.rows, self.training.held):
+            if split is not None and missing.any():
+                means, there = self.means(split.single)
+                for layer in self.layers:
+                    layer.weight[there & missing] = means[there & missing].to(layer.weight.dtype)
+                missing &= ~there
+        self.training.model.train(was)
 
     def means(self, rows: Any) -> tuple[Tensor, Tensor]:
         """The mean embedding of the rows of each class, and which classes have rows."""
@@ -53,10 +55,11 @@ class ClassMeans(TrainerCallback):
         assert collate is not None
         weight = self.layers[0].weight
         sums, counts = torch.zeros_like(weight, dtype=torch.float32), torch.zeros(len(weight), device=weight.device)
-        for i in range(0, len(rows), ROWS):
-            read = collate([rows[j] for j in range(i, min(i + ROWS, len(rows)))])
-            batch = {name: tensor.to(weight.device) for name, tensor in read.items()}
-            embeddings = model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).embeddings.float()
+        for some in budgeted([len(ids) for ids in rows["input_ids"]]):
+            batch = {name: tensor.to(weight.device) for name, tensor in collate([rows[i] for i in some]).items()}
+            with torch.autocast(weight.device.type, torch.bfloat16, enabled=self.training.bf16):
+                outputs = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+            embeddings = outputs.embeddings.float()
             known = batch["labels"] >= 0
             sums.index_add_(0, batch["labels"][known], embeddings[known])
             counts += batch["labels"][known].bincount(minlength=len(weight))
