@@ -203,15 +203,17 @@ def check_column(rows: Dataset, role: str, name: str, column: Column, split: str
     if column.text and dtype not in ("string", "large_string", "string_view"):
         raise DataError(f"data.{role}", f"the column '{name}' holds {dtype}, not text", "Name a column of texts")
     values = rows.data.column(name)
-    holes = values.null_count
+    empty = pc.is_null(values)
+    if dtype.startswith("float"):
+        empty = pc.fill_null(pc.or_(empty, pc.invert(pc.is_finite(values))), True)
+    holes = pc.sum(empty).as_py() or 0
+    first = f" (the first is row {pc.index(empty, True).as_py()}, counted from 0)" if holes and rows._indices is None else ""
     if dtype == "list" and isinstance(rows.features[name], datasets.List):
         holes += pc.list_flatten(values).null_count
-    if dtype.startswith("float"):
-        holes += pc.sum(pc.is_nan(values.drop_null())).as_py() or 0
     if holes:
         raise DataError(
             f"data.{role}",
-            f"the column '{name}' has {holes} rows without a value in the split '{split}'",
+            f"the column '{name}' has {holes} rows without a value in the split '{split}'{first}",
             "Remove those rows or fill them",
         )
 

@@ -72,6 +72,9 @@ def stage(
                     "Make room and run it again: finished stages are kept",
                 )
                 raise RunError(str(run.path), what, instead) from error
+            finally:
+                if distributed.is_main():
+                    record.with_suffix(".begun").unlink(missing_ok=True)
             distributed.on_main(lambda: _record(name, run, key, _of(after, recipe), _of(outputs, recipe), time.time() - started))
 
         perform.__name__, perform.__doc__ = name, work.__doc__
@@ -81,7 +84,7 @@ def stage(
 
 
 def begun(run: Run, name: str) -> str:
-    """The key of a stage that has begun: the same for each try at it, another where it reads something else."""
+    """The key of the stage that is at work: the same for each try at it, another where it reads something else."""
     return (run.path / f"stages/{name}.begun").read_text("utf-8")
 
 

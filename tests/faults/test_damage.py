@@ -1,4 +1,4 @@
-"""A checkpoint that was damaged is found out, and the training goes on from the newest that was not; a full disk costs nothing."""
+"""A checkpoint that was damaged is found out, and the training goes on from the newest that was not, as behind a full disk."""
 
 from __future__ import annotations
 

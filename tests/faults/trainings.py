@@ -44,12 +44,13 @@ class Prepared:
     run: Path
 
     @classmethod
-    def of(cls, family: str, model: Path, folder: Path, train: dict[str, Any] | None = None, **parts: Any) -> Prepared:
-        """Prepare the rows of a small task for a family."""
+    def of(cls, family: str, model: Path, folder: Path, train: Any = None, rows: Any = None, **parts: Any) -> Prepared:
+        """Prepare the rows of a small task for a family; `train` are arguments, `rows` those to train on."""
         data = folder / "data"
         data.mkdir(exist_ok=True)
-        for split, start, count in (("train", 0, 160), ("validation", 160, 16), ("test", 176, 16)):
-            write_lines(data / f"{split}.jsonl", sentiment(count, start))
+        splits = {"train": rows or sentiment(160), "validation": sentiment(16, 160), "test": sentiment(16, 176)}
+        for split, each in splits.items():
+            write_lines(data / f"{split}.jsonl", each)
         recipe = {"recipe": family, "task": "text-classification", "data": {"path": str(data)}, "model": str(model)}
         made: Recipe = build(Recipe, {**recipe, "train": {**TRAIN, **(train or {})}, "fast_path": [], **parts})
         verbs.begin(made, folder / "prepared")
