@@ -47,4 +47,5 @@ class Refusal(Exception):
     def headers(self) -> dict[str, str]:
         """What HTTP wants beside a status."""
         told = {} if self.again is None else {"retry-after": str(self.again)}
-        return {**told, "www-authenticate": "Bearer"} if self.status == 401 else told
+        more = {401: {"www-authenticate": "Bearer"}, 408: {"connection": "close"}}
+        return {**told, **more.get(self.status, {})}

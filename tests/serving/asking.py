@@ -110,8 +110,10 @@ def process(where: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
     ) as started:
         try:
             assert started.stdout is not None
-            line = started.stdout.readline()
-            assert " at http://" in line, line + started.stdout.read()
+            said = ""
+            while " at http://" not in (line := started.stdout.readline()):
+                said += line
+                assert line, said
             yield started, line.split()[-1]
         finally:
             if started.poll() is None:
