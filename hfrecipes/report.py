@@ -143,6 +143,17 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     return [told if same else f"{told} Weights were removed, too.", markdown_table(["matrix", "zeros"], rows)]
 
 
+def few_shot(found: Mapping[str, Any]) -> list[str]:
+    """A section on episodes of classes that no training saw."""
+    rows = [[each["method"], f"{each['mean']:.4f} ± {each['half']:.4f}"] for each in found["results"]]
+    asked = f"{found['ways']}-way {found['shots']}-shot with {found['queries']} queries of a class"
+    words = (
+        f"{asked}, of {len(found['classes'])} classes that nothing was learned from or chosen by: "
+        f"the mean accuracy of {found['results'][0]['episodes']} episodes and its 95 % interval."
+    )
+    return ["## Few-shot episodes", words, markdown_table(["method", "accuracy"], rows)]
+
+
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A table in Markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])

@@ -24,6 +24,7 @@ from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
 from hfrecipes.inference.engines import Engine, engine_of, onnx_engine, torch_engine
+from hfrecipes.inference import adding
 from hfrecipes.inference.likelihood import likelihood
 from hfrecipes.inference.planning import MANY_SLOTS, TOKEN_BUDGET, plan, shown
 from hfrecipes.tasks import Features, Row, Task, Window, by_row
@@ -232,11 +233,7 @@ class Predictor:
                 cache.put(key, fresh)
         return [found[key] for key in keys]
 
-    def add_class(self, name: str, texts: Sequence[str], folder: str | Path | None = None) -> Predictor:
-        """The predictor of a copy in `folder` that knows a class more, from 1 to 5 examples; see `adding.py`."""
-        from hfrecipes.inference.adding import add_class
-
-        return add_class(self, name, texts, folder)
+    add_class = adding.add_class
 
     def stream(self, text: Any) -> Iterator[str]:
         """The answer to one text, piece by piece as it is written. Raises UserError for tasks that do not write."""

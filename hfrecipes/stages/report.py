@@ -11,7 +11,7 @@ from hfrecipes.averaging import ENSEMBLE, MC_DROPOUT
 from hfrecipes.folder import Run, opened, read_json, write_json, write_text
 from hfrecipes.hardware import hardware
 from hfrecipes.plots import draw_confusion, draw_frontier, draw_loss, draw_reliability
-from hfrecipes.report import Report, choices, compression, markdown_table, sentences, verdict_in_words
+from hfrecipes.report import Report, choices, compression, few_shot, markdown_table, sentences, verdict_in_words
 from hfrecipes.stages import seconds
 from hfrecipes.uncertainty import calibration_error, reliability
 
@@ -61,6 +61,8 @@ def _write(recipe: Recipe, run: Run, waived: Mapping[str, str]) -> None:
         }
     if (run.model / energy.FILE).is_file():
         values["energy"] = read_json(run.model / energy.FILE)
+    if "few_shot" in done:
+        values["few_shot"] = read_json(run.path / "few_shot.json")
     if recipe.compress:
         values["compression"] = read_json(run.path / "compression.json")
     if (run.answers / "before.json").is_file():
@@ -102,6 +104,8 @@ def _markdown(found: Report, plots: list[str]) -> str:
         f"Served: `{values['served']}`." if "served" in values else "Nothing was exported yet: `hfrecipes ship`.",
         "MB: weights on disk (10^6 bytes). p50 and p95: one text at a time. sentences/s: padded batches of 32.",
     ]
+    if "few_shot" in values:
+        parts += few_shot(values["few_shot"])
     if values["calibration_error"]:
         rows = [[name, f"{error:.4f}"] for name, error in values["calibration_error"].items()]
         parts += ["## Confidence", markdown_table(["candidate", "expected calibration error"], rows)]

@@ -64,6 +64,8 @@ def test_an_objective_is_measured_beside_the_baselines(name: str, recipe: Callab
         *(name, "prototypes, frozen", "logistic regression, frozen", "full fine-tuning on the support")
     ]
     assert all(0 <= each["mean"] <= 1 and each["half"] >= 0 and each["episodes"] == 5 for each in found["results"])
+    told = f"| {name} | {found['results'][0]['mean']:.4f} ± {found['results'][0]['half']:.4f} |"
+    assert told in (run.path / "report.md").read_text("utf-8")
     classes = read_json(run.data / "facts.json")["learned"]["episode_classes"]
     assert found["classes"] == classes["test"]
     predictor = Predictor.open(run.path, "pytorch")
