@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from hfrecipes.errors import ModelError, RunError
+from hfrecipes.locking import LOCK
 
 ADAPTER = "adapter"
 """The folder of an adapter beside the checkpoint into which it was merged."""
@@ -94,7 +95,7 @@ class Run:
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             state = run.path / "stages"
-            if not run.recipe_file.exists() and any(run.path.iterdir()):
+            if not run.recipe_file.exists() and any(file.name != LOCK for file in run.path.iterdir()):
                 raise RunError(str(path), "is neither empty nor a run", "Give another folder with -o")
             state.mkdir(exist_ok=True)
             before = read_json(state / "identity.json") if (state / "identity.json").exists() else dict(identity)

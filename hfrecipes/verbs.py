@@ -11,6 +11,7 @@ from hfrecipes import distributed
 from hfrecipes.config import to_yaml
 from hfrecipes.errors import RecipeError
 from hfrecipes.folder import Run
+from hfrecipes.locking import alone
 from hfrecipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def learn(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.stages.prepare import resolve
     from hfrecipes.stages.train import train
 
-    run = begin(recipe, out)
-    distributed.on_main(lambda: resolve(recipe, run))
-    train(recipe, run)
-    if recipe.compress:
-        compress(recipe, run)
+    with alone(out):
+        run = begin(recipe, out)
+        distributed.on_main(lambda: resolve(recipe, run))
+        train(recipe, run)
+        if recipe.compress:
+            compress(recipe, run)
     return run
 
 
@@ -54,17 +56,18 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.stages.few_shot import few_shot
     from hfrecipes.stages.report import report
 
-    run = learn(recipe, out)
-    calibrate(recipe, run)
-    if has_ensemble(recipe):
-        ensemble(recipe, run)
-    evaluate(recipe, run)
-    if recipe.episodes is not None:
-        few_shot(recipe, run)
-    if recipe.validate is not None:
-        cross_validate(recipe, run)
-    report(recipe, run)
-    card(recipe, run)
+    with alone(out):
+        run = learn(recipe, out)
+        calibrate(recipe, run)
+        if has_ensemble(recipe):
+            ensemble(recipe, run)
+        evaluate(recipe, run)
+        if recipe.episodes is not None:
+            few_shot(recipe, run)
+        if recipe.validate is not None:
+            cross_validate(recipe, run)
+        report(recipe, run)
+        card(recipe, run)
     return run
 
 
@@ -74,9 +77,10 @@ def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | 
     from hfrecipes.report import Report
     from hfrecipes.stages.publish import publish
 
-    recipe = examine(run, waive, key)
-    if recipe.publish is not None:
-        publish(recipe, run)
+    with alone(run.path):
+        recipe = examine(run, waive, key)
+        if recipe.publish is not None:
+            publish(recipe, run)
     return Report.load(run.path)
 
 
@@ -105,7 +109,8 @@ def examine(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path
 
 def run(recipe: Recipe, out: str | Path) -> Report:
     """`fit`, then `ship`."""
-    return ship(fit(recipe, out))
+    with alone(out):
+        return ship(fit(recipe, out))
 
 
 def identity(recipe: Recipe) -> dict[str, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.KEY=VALUE]...", help="Changes to the recipe, in YAML.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="The run folder; runs/NAME of the recipe where it is not given.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another process that is at work in the run folder.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -27,14 +28,16 @@ def load(path: Path, overrides: Sequence[str] | None) -> Recipe:
     return Recipe.load(path, overrides or ())
 
 
-def finish(work: Any, folder: Path) -> None:
+def finish(work: Any, folder: Path, wait: bool) -> None:
     """Do the work of a verb, and print its table also when a check refuses."""
     from hfrecipes.errors import CheckFailed
+    from hfrecipes.locking import alone
     from hfrecipes.report import Report
     from hfrecipes.tables import print_report
 
     try:
-        found = work()
+        with alone(folder, wait):
+            found = work()
     except CheckFailed:
         print_report(Report.load(folder))
         raise

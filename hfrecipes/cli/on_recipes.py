@@ -9,25 +9,26 @@ from typing import Annotated
 
 import typer
 
-from hfrecipes.cli.given import Out, Overrides, RecipeFile, finish, load
+from hfrecipes.cli.given import Out, Overrides, RecipeFile, Wait, finish, load
 
 
-def run(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+def run(recipe: RecipeFile, overrides: Overrides = None, out: Out = None, wait: Wait = False) -> None:
     """Fit and ship: from the data to a checked bundle."""
     from hfrecipes import verbs
 
     loaded = load(recipe, overrides)
     folder = out or Path("runs") / recipe.stem
-    finish(lambda: verbs.run(loaded, folder), folder)
+    finish(lambda: verbs.run(loaded, folder), folder, wait)
 
 
-def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None, wait: Wait = False) -> None:
     """Train and evaluate."""
     from hfrecipes import verbs
     from hfrecipes.report import Report
 
     folder = out or Path("runs") / recipe.stem
-    finish(lambda: Report.load(verbs.fit(load(recipe, overrides), folder).path), folder)
+    loaded = load(recipe, overrides)
+    finish(lambda: Report.load(verbs.fit(loaded, folder).path), folder, wait)
 
 
 def lr_find(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hfrecipes.cli.given import RunFolder, column_of, finish, row_of
+from hfrecipes.cli.given import RunFolder, Wait, column_of, finish, row_of
 from hfrecipes.errors import UserError
 
 
@@ -18,13 +18,15 @@ def ship(
         list[str] | None, typer.Option(metavar="CHECK=REASON", help="Let a check fail, for a reason that report and card tell.")
     ] = None,
     sign: Annotated[Path | None, typer.Option(metavar="KEY", help="Sign the checklist with a private key in PEM.")] = None,
+    wait: Wait = False,
 ) -> None:
     """Export, measure and check a run that was fitted, and publish it where its recipe says so."""
     from hfrecipes import verbs
     from hfrecipes.folder import Run
 
     waived = dict(_waiver(entry) for entry in waive or [])
-    finish(lambda: verbs.ship(Run.open(run), waived, sign), run)
+    found = Run.open(run)
+    finish(lambda: verbs.ship(found, waived, sign), run, wait)
 
 
 def verify(
