@@ -79,7 +79,7 @@ class Labelled(BaseModel):
 
 @dataclass
 class Watch:
-    """What the monitor of one release says: `last` and of the `recent` windows, of which `alarms` raised one;
+    """What the monitor of one release says: of the `last` window, of the `recent` ones, and in how many of all it raised `alarms`;
     `lack` says why there is none. `rows` were shown to it, and `skipped` were not."""
 
     monitor: Monitor | None = None
@@ -188,11 +188,10 @@ class Observer:
     async def _run(self) -> None:
         while True:
             await self._came.wait()
-            started = time.monotonic()
-            await self._look()
-            await asyncio.sleep((time.monotonic() - started) * (1 / SHARE - 1))
+            await asyncio.sleep(await self._look() * (1 / SHARE - 1))
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
+        """Show the next rows to their monitor, and say for how many seconds it computed."""
         served = self._queue[0].served
         rows: list[Answered] = []
         while self._queue and self._queue[0].served is served and len(rows) < AT_ONCE:
@@ -202,20 +201,22 @@ class Observer:
         watch, monitor = served.watch, served.watch.monitor
         assert monitor is not None
 
-        def seen() -> tuple[list[Drift], Drift]:
+        def seen() -> tuple[list[Drift], Drift, float]:
+            started = time.thread_time()
             closed = monitor.observe([row.item for row in rows], [row.answer for row in rows], [row.name for row in rows])
-            return closed, monitor.check()
+            return closed, monitor.check(), time.thread_time() - started
 
         looked = asyncio.get_running_loop().run_in_executor(self._worker, seen)
         await asyncio.wait([looked])
         if error := looked.exception():
             watch.skipped += len(rows)
             logger.error("the monitor failed with a %s", type(error).__name__)
-        else:
-            closed, watch.last = looked.result()
-            watch.recent.extend(closed)
-            watch.rows += len(rows)
-            watch.alarms += sum(each.drifted for each in closed)
+            return 0.0
+        closed, watch.last, seconds = looked.result()
+        watch.recent.extend(closed)
+        watch.rows += len(rows)
+        watch.alarms += sum(each.drifted for each in closed)
+        return seconds
 
 
 def _words(found: Finding) -> str:
