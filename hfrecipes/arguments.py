@@ -62,14 +62,24 @@ def check_arguments(recipe: Recipe) -> None:
 
 
 def check_episodes(recipe: Recipe) -> None:
-    """Refuse episodes that nothing learns from, and an objective that has none."""
+    """Refuse episodes that nothing learns from, an objective that has none, and what says otherwise which rows are in a batch."""
+    where = f"{recipe.name}.episodes"
     if recipe.objective.in_episodes and recipe.episodes is None:
         instead = "Write `episodes: {ways: 5, shots: 1, queries: 15}`"
         raise RecipeError(f"{recipe.name}.objective.{recipe.objective.name}", "learns from episodes", instead)
-    if recipe.episodes is not None and not recipe.objective.by_batch:
+    if (recipe.episodes is not None or recipe.objective.together) and recipe.batch_tokens is not None:
+        what = f"{recipe.objective.name} compares the rows of a batch, and says which"
+        raise RecipeError(f"{recipe.name}.batch_tokens", what, "Leave it out")
+    if recipe.episodes is None:
+        return
+    if not recipe.objective.by_batch:
         able = [name for name in names("objectives") if Objective.find(name).by_batch]
-        what = f"{recipe.objective.name} does not learn from episodes"
-        raise RecipeError(f"{recipe.name}.episodes", what, f"Take one of: {', '.join(able)}")
+        raise RecipeError(where, f"{recipe.objective.name} does not learn from episodes", f"Take one of: {', '.join(able)}")
+    data = {"data." + key: getattr(recipe.data, key) for key in ("labelled", "per_class", "teacher")}
+    rows = {"train.per_device_train_batch_size": recipe.train.get("per_device_train_batch_size"), "validate": recipe.validate}
+    for key, given in (data | rows).items():
+        if given is not None:
+            raise RecipeError(f"{recipe.name}.{key}", "episodes say which rows are read", "Leave it out")
 
 
 def _close(key: str, fields: set[str]) -> str:

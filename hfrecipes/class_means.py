@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from hfrecipes.entries import budgeted
+from hfrecipes.errors import RecipeError
 from hfrecipes.heads._layers import Prototypes
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ class ClassMeans(TrainerCallback):
     def __init__(self, training: Training) -> None:
         self.training = training
         self.layers = [layer for layer in training.model.modules() if isinstance(layer, Prototypes)]
+        if self.layers and training.model.config.problem_type != "single_label_classification":
+            raise RecipeError(
+                "head.prototype", "has a point for each class, and rows have not one class each here", "Take linear"
+            )
 
     def on_init_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer, before anything begins. Episodes have points of their own."""

@@ -104,6 +104,11 @@ class Recipe(Part, kind="recipes"):
         names = (*CHECKLIST, "parity", "quality")
         return self.check if self.check is not None else tuple(Check.choose(name) for name in names)
 
+    @property
+    def head_taken(self) -> Head | None:
+        """The head of the recipe, or the one that its objective needs."""
+        return self.head or (Head.choose(self.objective.head) if self.objective.head else None)
+
     def metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics to report, for a model's configuration; the first is the one that decides."""
         return self.evaluate or self.task.default_metrics(config)

@@ -30,6 +30,8 @@ def asked(training: Training, name: str) -> Episodes:
 
 def check_head(training: Training, name: str) -> None:
     """Refuse a model that says no embeddings."""
+    if training.model.config.problem_type not in (None, "single_label_classification"):
+        raise RecipeError(f"objective.{name}", "compares rows of one class each", "Take supervised")
     if not any(pooled_head(module) for module in training.model.modules()):
         raise RecipeError(
             f"objective.{name}", "compares embeddings, and this head has none", "Leave `head` out, or `head: prototype`"
@@ -63,8 +65,9 @@ def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tensor for name, tensor in batch.items() if name != "labels"}
 
 
-def passes(model: Any, batch: Mapping[str, Any]) -> Embedded:
-    """What a model says of all rows of a batch, read in parts of like length, as their padding would cost more than they do."""
+def passes(model: Any, batch: Mapping[str, Any], head_learns: bool = False) -> Embedded:
+    """What a model says of all rows of a batch, read in parts of like length, as their padding would cost more than they do.
+    Raises RecipeError where nothing is to be learned, unless the head learns."""
     read = inputs(batch)
     order = read["attention_mask"].sum(dim=-1).argsort(stable=True)
     found = []
@@ -73,6 +76,8 @@ def passes(model: Any, batch: Mapping[str, Any]) -> Embedded:
         found.append(model(**{name: tensor[rows][:, there] for name, tensor in read.items()}))
     back = order.argsort()
     logits, embeddings = (torch.cat([each[name] for each in found])[back] for name in ("logits", "embeddings"))
+    if model.training and torch.is_grad_enabled() and not (embeddings.requires_grad or head_learns):
+        raise RecipeError("strategy", "leaves the embeddings as they are, so there is nothing to learn", "Take full, or another")
     return Embedded(None, logits, embeddings)
 
 

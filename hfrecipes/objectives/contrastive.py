@@ -43,7 +43,7 @@ class Contrastive(Objective):
         def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
             from torch.nn.functional import cross_entropy
 
-            outputs = passes(model, batch)
+            outputs = passes(model, batch, head_learns=self.labels > 0)
             mean = cross_entropy(outputs.logits.float(), batch["labels"])
             if model.training:
                 return self.pairs(outputs.embeddings, batch["labels"]) + self.labels * mean, outputs

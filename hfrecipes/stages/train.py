@@ -18,7 +18,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
-from hfrecipes.heads import ENTRY, Head
+from hfrecipes.heads import ENTRY
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
@@ -167,7 +167,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     own = recipe.strategy.callbacks(model, options.num_train_epochs)
     callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept)]
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
-    if recipe.task.reads_as_encoded and any(map(blocks, range(epochs))):
+    as_stored = recipe.task.reads_as_encoded and not recipe.objective.by_batch
+    if as_stored and any(map(blocks, range(epochs))):
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
         frozen.watch(rows)
         frozen.watch(held)
@@ -235,13 +236,16 @@ def as_tuple(outputs: Any) -> tuple[Any, ...]:
 def config_for(recipe: Recipe, run: Run) -> PreTrainedConfig:
     """The configuration of the model to train: the checkpoint's, with what was learned from the rows and the head."""
     learned = read_json(run.data / "facts.json")["learned"]
-    head = recipe.head or (Head.choose(recipe.objective.head) if recipe.objective.head else None)
-    return load_config(recipe.model, learned if head is None else {**learned, ENTRY: dump(head)})
+    return load_config(recipe.model, learned if recipe.head_taken is None else {**learned, ENTRY: dump(recipe.head_taken)})
 
 
 def check_head(recipe: Recipe, smallest: int) -> None:
     """Refuse batch norm where padding would count, or where the smallest batch is one row."""
-    if recipe.head is None or not recipe.head.by_row:
+    head = recipe.head_taken
+    if head is not None and head.pooling and recipe.task.per_token:
+        what = f"reads one vector a text, and {recipe.task.name} answers for every token"
+        raise RecipeError(f"{recipe.name}.head.{head.name}", what, "Take mlp, or linear without `pooling`")
+    if head is None or not head.by_row:
         return
     where = f"{recipe.name}.head.{recipe.head.name}.batch_norm"
     if recipe.task.per_token or recipe.family.architecture == "decoder":

@@ -48,7 +48,7 @@ def recipe(values: dict[str, Any], topics: Path, tmp_path: Path, monkeypatch: py
     asked = {"ways": 2, "shots": 2, "queries": 3, "count": 4, "measured": 5}
 
     def made(**more: Any) -> Recipe:
-        train = {**values["train"], "num_train_epochs": 1}
+        train = {"learning_rate": 5e-3, "num_train_epochs": 1, "bf16": False}
         return build(
             Recipe, {**values, "data": str(topics), "episodes": asked, "train": train, "objective": "prototypes", **more}
         )
@@ -125,9 +125,33 @@ def test_embeddings_are_read_from_the_store_the_second_time(recipe: Callable[...
     [
         ({"objective": "supervised"}, "supervised does not learn from episodes. Take one of: anil, contrastive"),
         ({"episodes": None}, "learns from episodes. Write `episodes:"),
+        ({"batch_tokens": 100}, "batch_tokens: prototypes compares the rows of a batch"),
+        ({"train": {"per_device_train_batch_size": 8}}, "per_device_train_batch_size: episodes say which rows are read"),
+        ({"validate": 2}, "validate: episodes say which rows are read"),
         ({"episodes": {"ways": 2, "shots": 2, "queries": 9}}, "has 10 different examples, fewer than 2 shots and 9 queries"),
     ],
 )
 def test_what_cannot_be_is_one_line(more: dict[str, Any], said: str, recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     with pytest.raises((RecipeError, DataError), match=said):
         verbs.begin(recipe(**more), tmp_path / "run")
+
+
+def test_what_only_a_model_shows_is_one_line_too(recipe: Callable[..., Recipe], tiny_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="strategy: leaves the embeddings as they are"):
+        verbs.learn(recipe(strategy="feature_extraction"), tmp_path / "frozen")
+    rows = [{"text": f"the film {word}", "label": [word, "a"]} for word in WORDS[:8]]
+    several = {"data": str(write_lines(tmp_path / "several/train.jsonl", rows).parent), "episodes": None}
+    with pytest.raises(RecipeError, match="contrastive: compares rows of one class each"):
+        verbs.learn(recipe(**several, objective="contrastive"), tmp_path / "pairs")
+    with pytest.raises(RecipeError, match="prototype: has a point for each class, and rows have not one class each here"):
+        verbs.learn(recipe(**several, objective="supervised", head="prototype"), tmp_path / "points")
+    tagged = [{"tokens": ["the", "film"], "tags": ["O", "B-X"]} for _ in range(8)]
+    words = {"data": str(write_lines(tmp_path / "words/train.jsonl", tagged).parent), "task": "token-classification"}
+    with pytest.raises(RecipeError, match="reads one vector a text, and token-classification answers for every token"):
+        verbs.learn(recipe(**words, episodes=None, objective="supervised", head="prototype"), tmp_path / "tokens")
+
+
+def test_blocks_that_are_frozen_for_a_time_do_no_harm(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    train = {"num_train_epochs": 3, "learning_rate": 1e-3, "bf16": False, "save_strategy": "no", "eval_strategy": "no"}
+    run = verbs.learn(recipe(strategy="gradual_unfreezing", objective="contrastive", train=train), tmp_path / "run")
+    assert (run.model / "model.safetensors").is_file()
