@@ -79,7 +79,7 @@ class Labelled(BaseModel):
 
 @dataclass
 class Watch:
-    """What the monitor of one release says: of the `last` window, of the `recent` ones, and in how many of all it raised `alarms`;
+    """What the monitor of one release says: of the `last` window, of the `recent` ones, and how many of all raised `alarms`;
     `lack` says why there is none. `rows` were shown to it, and `skipped` were not."""
 
     monitor: Monitor | None = None
