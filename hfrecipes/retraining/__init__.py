@@ -42,6 +42,7 @@ from hfrecipes.errors import CheckFailed, HfRecipesError, UserError
 from hfrecipes.fencing import Fence, Superseded
 from hfrecipes.folder import Run, read_json, sha256, write_json
 from hfrecipes.inference.predictor import Predictor
+from hfrecipes.locking import writing
 from hfrecipes.monitor import Monitor
 from hfrecipes.recipe import Recipe
 from hfrecipes.retraining import candidate as made
@@ -159,16 +160,17 @@ def _decided(turn: Turn) -> Decision:
         turn.audit.append(RESUMED, turn.token, **facts)
     else:
         counts = {"seen": len(rows) - len(fresh), "learned": len(learn), "judged": len(window)}
-        facts |= {"rows": {**counts, "window": fingerprint(window)}, "candidate": made.fresh_name(turn.run)}
+        facts |= {"rows": {**counts, "window": fingerprint(window)}, "candidate": made.fresh_name(turn.run, records)}
         turn.audit.append(STARTED, turn.token, **facts)
     folder = beside(turn.run, facts["candidate"])
     recipe = made.adapted(turn.recipe, turn.how, master, folder)
     if not (folder / made.FACTS).is_file():
-        made.begin(recipe, master, folder)
-        lay_out(folder, old, learn, window, turn.recipe, turn.recipe.task.stratify(predictor.config))
-        if turn.how.adapt == DOMAIN:
-            made.write_texts(folder, texts(turn.data, window, turn.recipe.task))
-        write_json(folder / made.FACTS, facts)
+        with writing(folder):
+            made.begin(recipe, master, folder)
+            lay_out(folder, old, learn, window, turn.recipe, turn.recipe.task.stratify(predictor.config))
+            if turn.how.adapt == DOMAIN:
+                made.write_texts(folder, texts(turn.data, window, turn.recipe.task))
+            write_json(folder / made.FACTS, facts)
     return _tried(turn, master, facts, folder, recipe)
 
 

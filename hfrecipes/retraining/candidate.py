@@ -12,6 +12,7 @@ from pathlib import Path
 from datasets import load_from_disk
 
 from hfrecipes import verbs
+from hfrecipes.audit import Record
 from hfrecipes.bootstrap import Difference, difference
 from hfrecipes.card import FILE as CARD
 from hfrecipes.config import to_yaml
@@ -35,10 +36,11 @@ FACTS = "retrain.json"
 """The file of a candidate that says what it was made of, and in the end what was decided about it."""
 
 
-def fresh_name(run: Run) -> str:
-    """A name for a candidate that no folder beside the run has: the run's with _r2, _r3 …"""
+def fresh_name(run: Run, records: Sequence[Record]) -> str:
+    """A name for a candidate that no folder beside the run has, and no other candidate had: the run's with _r2, _r3 …"""
     form = re.compile(rf"{re.escape(run.path.name)}_r(\d+)")
-    taken = [int(match[1]) for each in run.path.parent.iterdir() if (match := form.fullmatch(each.name))]
+    names = [*(each.name for each in run.path.parent.iterdir()), *(str(record.get("candidate", "")) for record in records)]
+    taken = [int(match[1]) for name in names if (match := form.fullmatch(name))]
     return f"{run.path.name}_r{max(taken, default=1) + 1}"
 
 

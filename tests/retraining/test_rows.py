@@ -13,6 +13,8 @@ from hfrecipes import Data, Predictor, Recipe
 from hfrecipes.config import build
 from hfrecipes.data import open_splits
 from hfrecipes.errors import DataError
+from hfrecipes.folder import Run
+from hfrecipes.retraining.candidate import fresh_name
 from hfrecipes.retraining.rows import divided, labelled, lay_out, texts, unseen
 from tests.conftest import reviews, write_lines
 from tests.retraining.conftest import moved
@@ -46,6 +48,23 @@ def test_names_are_put_with_numbers_and_both_are_read_back(served: Path, recipe:
     assert {name: len(rows) for name, rows in found.items()} == {"train": 60 + 53, "validation": 20 + 17, "test": 20}
     assert found["train"].features == NUMBERED and found["train"]["label"][:60] == old["train"]["label"][:]
     assert load_from_disk(str(tmp_path / "judged/before"))["text"] == old["test"]["text"]
+
+
+def test_where_there_is_no_test_split_the_validation_rows_are_those_that_must_not_get_worse(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    old = {"train": Dataset.from_list(reviews(60, 0)), "validation": Dataset.from_list(reviews(20, 1))}
+    learn, window = divided(Dataset.from_list(moved(100, 1)), recipe, {"problem_type": "single_label_classification"}, 0.3, "new")
+    lay_out(tmp_path, old, learn, window, recipe, None)
+    assert set(open_splits(Data(str(tmp_path / "source")))) == {"train", "validation"}
+    assert load_from_disk(str(tmp_path / "judged/before"))["text"] == old["validation"]["text"]
+
+
+def test_a_candidate_gets_a_name_that_none_had(tmp_path: Path) -> None:
+    for name in ("films", "films_r3", "films_r12x", "films_r"):
+        (tmp_path / name).mkdir()
+    run = Run(tmp_path / "films")
+    assert fresh_name(run, []) == "films_r4" and fresh_name(run, [{"candidate": "films_r7"}, {}]) == "films_r8"
 
 
 def test_a_name_that_the_numbers_do_not_have_is_refused(served: Path, tmp_path: Path) -> None:
