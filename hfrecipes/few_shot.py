@@ -105,17 +105,20 @@ class Asked:
         """Give the model all of its words back."""
         self.words.weight, self.words.padding_idx = self.whole, self.padding
 
+    def autocast(self) -> Any:
+        """What the device computes fast. It keeps what it made of weights until it ends, so it must end before they move."""
+        import torch
+
+        from hfrecipes.arguments import native_bf16
+
+        return torch.autocast(self.whole.device.type, torch.bfloat16, enabled=native_bf16())
+
     def by(self, logits: Callable[[dict[str, Any]], Any]) -> Answer:
         """The answers of what gives logits for the queries of a batch."""
 
         def answer(episode: Episode) -> np.ndarray:
-            import torch
-
-            from hfrecipes.arguments import native_bf16
-
             try:
-                with torch.autocast(self.whole.device.type, torch.bfloat16, enabled=native_bf16()):
-                    found = logits(self.batch(episode))
+                found = logits(self.batch(episode))
                 return np.asarray(found.detach().float().argmax(dim=-1).cpu())
             finally:
                 self.whole_again()
@@ -125,7 +128,12 @@ class Asked:
 
 def by_adapting(objective: Objective, asked: Asked) -> Answer:
     """What an objective says whose weights adapt to an episode."""
-    return asked.by(lambda batch: objective.adapted(asked.model, batch, asked.episodes)[0])
+
+    def logits(batch: dict[str, Any]) -> Any:
+        with asked.autocast():
+            return objective.adapted(asked.model, batch, asked.episodes)[0]
+
+    return asked.by(logits)
 
 
 def by_training(asked: Asked, scale: float = 10.0) -> Answer:
@@ -137,16 +145,18 @@ def by_training(asked: Asked, scale: float = 10.0) -> Answer:
 
     def logits(batch: dict[str, Any]) -> Any:
         support, query, told, _ = halves(batch, asked.episodes)
-        with torch.no_grad():
+        with torch.no_grad(), asked.autocast():
             first = embed(asked.model, {}, support).embeddings.float()
             begin = start(first.reshape(asked.episodes.ways, asked.episodes.shots, -1), scale)
         own = {name: weight.detach().clone().requires_grad_() for name, weight in (trained(asked.model) | begin).items()}
         optimizer = torch.optim.AdamW(own.values(), lr=RATE, weight_decay=0.0, fused=True)
         for _ in range(STEPS):
             optimizer.zero_grad()
-            cross_entropy(answer(own, embed(asked.model, own, support).embeddings), told).backward()
+            with asked.autocast():
+                loss = cross_entropy(answer(own, embed(asked.model, own, support).embeddings), told)
+            loss.backward()
             optimizer.step()
-        with torch.no_grad():
+        with torch.no_grad(), asked.autocast():
             return answer(own, embed(asked.model, own, query).embeddings)
 
     return asked.by(logits)

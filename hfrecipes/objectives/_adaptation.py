@@ -36,10 +36,11 @@ def start(support: Tensor, scale: float) -> Weights:
 
 
 def halves(batch: Mapping[str, Any], episodes: Episodes) -> tuple[dict[str, Any], dict[str, Any], Tensor, Tensor]:
-    """The support and the queries of a batch as the model reads them, and the ways of their rows."""
+    """The support and the queries of a batch as the model reads them, no wider than they are long, and the ways of their rows."""
     count, read = episodes.ways * episodes.shots, inputs(batch)
     ways = torch.arange(episodes.ways, device=batch["labels"].device)
-    first, second = ({name: each[part] for name, each in read.items()} for part in (slice(None, count), slice(count, None)))
+    parts = [{name: each[rows] for name, each in read.items()} for rows in (slice(None, count), slice(count, None))]
+    first, second = ({name: each[:, half["attention_mask"].any(dim=0)] for name, each in half.items()} for half in parts)
     return first, second, ways.repeat_interleave(episodes.shots), ways.repeat_interleave(episodes.queries)
 
 
