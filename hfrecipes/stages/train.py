@@ -247,7 +247,7 @@ def check_head(recipe: Recipe, smallest: int) -> None:
         raise RecipeError(f"{recipe.name}.head.{head.name}", what, "Take mlp, or linear without `pooling`")
     if head is None or not head.by_row:
         return
-    where = f"{recipe.name}.head.{recipe.head.name}.batch_norm"
+    where = f"{recipe.name}.head.{head.name}.batch_norm"
     if recipe.task.per_token or recipe.family.architecture == "decoder":
         raise RecipeError(where, "the head reads every token here, and padding would count", "Leave it out")
     if smallest == 1:
