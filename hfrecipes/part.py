@@ -26,6 +26,8 @@ from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, Typ
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, PydanticCustomError, core_schema
 
+from hfrecipes import installed
+
 T = TypeVar("T")
 PACKAGE = Path(__file__).parent
 GIVEN: dict[str, str] = {}
@@ -172,16 +174,23 @@ def spell(kind: str, stem: str) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """The names of all parts of a kind, in the order of the alphabet. Imports nothing."""
-    return [spell(kind, file.stem) for file in sorted((PACKAGE / kind).glob("[!_]*.py"))]
+    """The names of all parts of a kind, those of installed packages too, in the order of the alphabet. Imports none of them."""
+    mine = {file.stem for file in (PACKAGE / kind).glob("[!_]*.py")}
+    return [spell(kind, stem) for stem in sorted(mine | installed.stems(kind).keys())]
 
 
 def summary(kind: str, name: str) -> str:
-    """The first sentence of the docstring of the part's class, read without importing it."""
-    tree = ast.parse((PACKAGE / kind / f"{name.replace('-', '_')}.py").read_text("utf-8"))
-    leaf = next(
-        n for n in tree.body if isinstance(n, ast.ClassDef) and any(getattr(d, "id", "") == "value" for d in n.decorator_list)
-    )
+    """The first sentence of the docstring of the part's class, read without importing it. Raises LookupError without."""
+    stem = name.replace("-", "_")
+    file = home.file(kind, stem) if (home := _home(kind, stem)) else PACKAGE / kind / f"{stem}.py"
+    try:
+        body = ast.parse(file.read_text("utf-8")).body
+        leaf = next(
+            n for n in body if isinstance(n, ast.ClassDef) and "value" in {getattr(d, "id", "") for d in n.decorator_list}
+        )
+    except (SyntaxError, StopIteration) as error:
+        of = f" of the package {home.package}" if home else ""
+        raise LookupError(f"{file.name}{of} is broken: {str(error) or 'it holds no part'}") from error
     paragraph = (ast.get_docstring(leaf) or "").partition("\n\n")[0].replace("\n", " ")
     return re.split(r"(?<!et al)\. ", paragraph)[0].rstrip(".") + "."
 
@@ -190,9 +199,22 @@ def find(kind: str, name: str) -> type[Part]:
     """The class of the part `name`. Raises LookupError with the names there are."""
     if name.endswith(".py"):
         return _leaf(_load(Path(name)), kind)
-    if name not in names(kind) and spell(kind, name) not in names(kind):
-        raise LookupError(f"unknown {singular(kind)} '{name}'. {hint(name, names(kind))}")
-    return _leaf(importlib.import_module(f"hfrecipes.{kind}.{name.replace('-', '_')}"), kind)
+    stem = name.replace("-", "_")
+    if spell(kind, stem) not in names(kind) or name not in (stem, spell(kind, stem)):
+        raise LookupError(f"unknown {singular(kind)} '{name}'. {'. '.join((hint(name, names(kind)), *installed.missing()))}")
+    home = _home(kind, stem)
+    return _leaf(home.load(kind, stem) if home else importlib.import_module(f"hfrecipes.{kind}.{stem}"), kind)
+
+
+def _home(kind: str, stem: str) -> installed.Home | None:
+    """The package that brings a part; none where it is one of ours, or of nobody. Raises LookupError where two bring it."""
+    if (PACKAGE / kind / f"{stem}.py").is_file():
+        return None
+    found = installed.stems(kind).get(stem, [])
+    if len(found) > 1:
+        both = " and ".join(home.package for home in found)
+        raise LookupError(f"{spell(kind, stem)} is a name of {both}; uninstall one")
+    return found[0] if found else None
 
 
 def _load(path: Path) -> ModuleType:

@@ -13,7 +13,7 @@ from hfrecipes.part import names
 
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
-    ("errors", "releases"),
+    ("errors", "releases", "installed"),
     ("part", "pick", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",

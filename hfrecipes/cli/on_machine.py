@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hfrecipes import __version__
+from hfrecipes import __version__, installed
 from hfrecipes.cli.given import load
 from hfrecipes.errors import UserError
 from hfrecipes.part import names, summary
@@ -46,7 +46,13 @@ def list_parts(kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.j
     for each in [kind] if kind else KINDS:
         print(each)
         for name in names(each):
-            print(f"  {name:<22} {summary(each, name)}")
+            try:
+                said = summary(each, name)
+            except LookupError as error:
+                said = str(error.args[0])
+            print(f"  {name:<22} {said}")
+    for line in installed.missing():
+        print(line)
 
 
 def schema() -> None:
