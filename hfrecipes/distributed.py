@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from hfrecipes.errors import HfRecipesError
 
 T = TypeVar("T")
+EXPECTED = "HFRECIPES_PROCESSES"
+"""The variable of the environment that says how many processes there have to be."""
 PATIENCE = timedelta(hours=12)
 """How long the other processes wait while the main one works alone."""
 

@@ -13,8 +13,8 @@ from hfrecipes.part import names
 
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
-    ("errors", "releases", "installed"),
-    ("part", "pick", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
+    ("errors", "releases", "patterns", "installed"),
+    ("part", "pick", "edge", "trusted", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",
         "folder",
@@ -57,7 +57,10 @@ LAYERS = (
         "pooling",
         "episodes",
         "reshaping",
+        "static_config",
+        "static_model",
         "models",
+        "weighing",
         "metrics",
         "report",
         "plots",
@@ -87,7 +90,7 @@ LAYERS = (
     ("choice", "baselines", "engines", "watching"),
     ("stages",),
     ("verbs", "plugins"),
-    ("rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
+    ("launching", "rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
     ("tables",),
     ("cli", "__main__"),
 )

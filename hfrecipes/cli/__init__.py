@@ -12,6 +12,7 @@ import typer
 from hfrecipes import distributed
 from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_retraining, on_runs, on_services
 from hfrecipes.errors import HfRecipesError
+from hfrecipes.launching import check_world
 
 app = typer.Typer(
     help="Recipes that take BERT, GPT and T5 from a data set to a model that can be trusted in production.",
@@ -23,6 +24,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": on_recipes.run,
     "fit": on_recipes.fit,
+    "launch": on_recipes.launch,
     "ship": on_runs.ship,
     "verify": on_runs.verify,
     "promote": on_releases.promote,
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("hfrecipes").setLevel(logging.INFO if distributed.is_main() else logging.ERROR)
     try:
+        check_world(os.environ)
         app(args=list(arguments) if arguments is not None else None, prog_name="hfrecipes", standalone_mode=True)
     except HfRecipesError as error:
         if distributed.is_main():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,34 @@ def fit(recipe: RecipeFile, overrides: Overrides = None, out: Out = None, wait: 
     folder = out or Path("runs") / recipe.stem
     loaded = load(recipe, overrides)
     finish(lambda: Report.load(verbs.fit(loaded, folder).path), folder, wait)
+
+
+def launch(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE.yaml", help="A recipe.")],
+    overrides: Overrides = None,
+    out: Out = None,
+    processes: Annotated[int, typer.Option("-n", "--processes", help="Processes on each machine: one a GPU, or a core.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    gpus: Annotated[bool, typer.Option("--gpus", help="Each process has a GPU.")] = False,
+    render: Annotated[str | None, typer.Option(metavar="CLUSTER", help="Print a job for slurm or kubernetes instead.")] = None,
+    name: Annotated[str, typer.Option(help="The job's name; the recipe's where it is not given.")] = "",
+    image: Annotated[str, typer.Option(help="The container's image, for Kubernetes.")] = "hfrecipes:latest",
+    hours: Annotated[int, typer.Option(help="The time that the job is given, for SLURM.")] = 24,
+) -> None:
+    """Run a recipe in several processes: here, or as a job that is printed."""
+    from hfrecipes.launching import check_cluster
+    from hfrecipes.launching import launch as made
+
+    found = made(
+        recipe, overrides or (), out=None if out is None else str(out), processes=processes, nodes=nodes, gpus=gpus, name=name,
+        image=image, hours=hours,
+    )  # fmt: skip
+    load(Path(recipe), overrides)
+    if render is not None:
+        print(found.render(check_cluster(render)), end="")
+        return
+    command = found.command()
+    os.execve(command[0], command, {**os.environ, **found.environment})
 
 
 def lr_find(
