@@ -89,7 +89,7 @@ def test_a_job_for_kubernetes_finds_its_pods_by_a_service() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--render", "slrum"], "--render: unknown 'slrum'. Did you mean slurm?"),
+        (["--render", "slrum"], "--render: unknown 'slrum'. Did you mean 'slurm'? One of: slurm, kubernetes."),
         (["-n", "0"], "--processes: is 0. Write 1 or more."),
         (["--nodes", "2"], "launch: 2 machines cannot be started from one. Write --render slurm or kubernetes."),
     ],
