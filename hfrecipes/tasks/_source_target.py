@@ -13,6 +13,7 @@ from hfrecipes.errors import RecipeError
 from hfrecipes.family import Architecture
 from hfrecipes.part import value
 from hfrecipes.tasks import IGNORED, Features, Row, Task, Window
+from hfrecipes.tasks._shown import fitting, nearest, spread
 from hfrecipes.tokens import PROMPT
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from hfrecipes.tokens import Tokens
 
 PLACE = "{source}"
+GAP = "\n\n"
+SHOWN, POOL = "shown_examples", 256
+"""The entry of a configuration that holds prompts with their targets, and how many it may hold."""
 
 
 def _has_place(template: str) -> str:
@@ -50,12 +54,17 @@ class SourceTarget(Task):
     `template` is what the model reads, with the text at `{source}`. A source that is too long is cut, so that the template
     stays whole; `max_length` and `max_target_length` count tokens. `generation` goes to transformers' GenerationConfig. A
     decoder reads template and target in one row and learns from the target alone.
+
+    With `shots` so many solved examples stand in front of it, each before a blank line: of the training rows those that share
+    most words with the source (Brown et al. 2020, arXiv:2005.14165; Liu et al. 2022, arXiv:2101.06804), as far as half of the
+    room goes. `before: true` shows what that does for a model that was not trained.
     """
 
     template: Template = PLACE
     max_length: Annotated[int, Field(gt=8)] | None = 512
     max_target_length: Annotated[int, Field(gt=1)] = 64
     generation: Mapping[str, Any] = Field(default_factory=dict)
+    shots: Annotated[int, Field(ge=0)] = 0
 
     heads: ClassVar[Mapping[Architecture, str]] = {"decoder": "text-generation", "encoder-decoder": "text2text-generation"}
     columns: ClassVar[Mapping[str, Column]] = {
@@ -67,10 +76,23 @@ class SourceTarget(Task):
     generates: ClassVar[bool] = True
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+        if not self.shots:
+            return {}
+        if self.shots >= len(rows):
+            what = f"{self.shots} shots need as many rows beside the one that is asked, and there are {len(rows)}"
+            raise RecipeError(f"task.{self.name}.shots", what, "Write fewer")
+        pool = [self.sourced(rows[i]) for i in spread(len(rows), POOL)]
+        return {
+            SHOWN: [[self.frame(row).replace(PLACE, row["source"]), next(iter(self.reference(row, config)), "")] for row in pool]
+        }
+
+    def sourced(self, row: Row) -> Row:
+        """A row with what stands at `{source}` under that name."""
+        return row
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        frames = [self.frame(row) for row in rows]
+        rows = [self.sourced(row) for row in rows]
+        frames = [self._before(row, tokens, config) + self.frame(row) for row in rows]
         taken = [len(e.ids) for e in tokens.encode([frame.replace(PLACE, "") for frame in frames])]
         prompts = []
         for row, frame, length in zip(rows, frames, taken, strict=True):
@@ -81,6 +103,16 @@ class SourceTarget(Task):
                 raise RecipeError(f"task.{self.name}.max_target_length", what, "Write less")
             prompts.append(frame.replace(PLACE, tokens.cut(row["source"], room)))
         return [{**tokens.features(e), "row": i} for i, e in enumerate(tokens.encode(prompts))]
+
+    def _before(self, row: Row, tokens: Tokens, config: Mapping[str, Any]) -> str:
+        """The solved examples in front of a row's prompt."""
+        if not self.shots:
+            return ""
+        prompts = tuple(prompt for prompt, _ in config[SHOWN])
+        near = nearest(prompts).of(self.frame(row).replace(PLACE, row["source"]), self.shots)
+        found = [f"{config[SHOWN][i][0]} {config[SHOWN][i][1]}{GAP}".replace(PLACE, "") for i in near]
+        lengths = [len(encoding.ids) for encoding in tokens.encode(found)]
+        return "".join(fitting(found, lengths, self._room(tokens, config) // 2))
 
     def frame(self, row: Row) -> str:
         """The template as this row fills it, but for the place of the source."""
@@ -129,7 +161,8 @@ class SourceTarget(Task):
         return [answer.text.strip() in targets]
 
     def answer(self, row: Row, windows: Sequence[Window], tokens: Tokens, config: Mapping[str, Any]) -> Generated:
-        return Generated(tokens.text(windows[0].outputs["sequences"]).strip())
+        text = tokens.text(windows[0].outputs["sequences"]).strip()
+        return Generated(text.partition(GAP)[0] if self.shots else text)
 
     def taught(self, row: Row, answer: Generated) -> Row:
         return {**row, "target": answer.text}

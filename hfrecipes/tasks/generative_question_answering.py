@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
@@ -11,13 +11,12 @@ from hfrecipes.columns import Column
 from hfrecipes.metrics.exact_match import ExactMatch
 from hfrecipes.metrics.squad import Squad
 from hfrecipes.part import value
-from hfrecipes.tasks import Features, Row
+from hfrecipes.tasks import Row
 from hfrecipes.tasks._question import COLUMNS, question_and_context
 from hfrecipes.tasks._source_target import PLACE, Generated, SourceTarget
 
 if TYPE_CHECKING:
     from hfrecipes.metrics import Metric
-    from hfrecipes.tokens import Tokens
 
 QUESTION, CONTEXT = "{question}", "{context}"
 
@@ -41,8 +40,8 @@ class GenerativeQuestionAnswering(SourceTarget):
 
     columns: ClassVar[Mapping[str, Column]] = COLUMNS
 
-    def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        return super().encode([{**row, "source": row["context"]} for row in rows], tokens, config)
+    def sourced(self, row: Row) -> Row:
+        return {**row, "source": row["context"]}
 
     def frame(self, row: Row) -> str:
         before, after = self.template.replace(CONTEXT, PLACE).split(QUESTION)
