@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
     from hfrecipes.recipes.bert import BertRecipe
     from hfrecipes.recipes.gpt import GptRecipe
+    from hfrecipes.recipes.static import StaticRecipe
     from hfrecipes.recipes.t5 import T5Recipe
     from hfrecipes.report import Report
     from hfrecipes.retraining import retrain
@@ -39,6 +40,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Report": "report",
     "Run": "folder",
+    "StaticRecipe": "recipes.static",
     "T5Recipe": "recipes.t5",
     "fit": "verbs",
     "pipeline": "plugins.pipelines",
@@ -59,6 +61,7 @@ __all__ = [
     "Recipe",
     "Report",
     "Run",
+    "StaticRecipe",
     "T5Recipe",
     "__version__",
     "fit",

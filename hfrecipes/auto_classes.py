@@ -1,4 +1,4 @@
-"""Auto classes: `import hfrecipes` is enough for transformers' to load reshaped models (see `reshaping.py`).
+"""Auto classes: `import hfrecipes` is enough for transformers' to load reshaped models (see `reshaping.py`) and static ones.
 
 Importing hfrecipes imports no transformers: what is to be registered waits until the module that holds the register is there.
 """
@@ -15,7 +15,7 @@ TYPE, BASE = "reshaped", "base_model_type"
 
 
 def register() -> None:
-    """Register reshaped models now, or as soon as transformers is imported."""
+    """Register reshaped and static models now, or as soon as transformers is imported."""
     if REGISTER in sys.modules:
         _register(sys.modules[REGISTER])
     elif not any(isinstance(finder, _Waiting) for finder in sys.meta_path):
@@ -59,3 +59,6 @@ def _register(module: Any) -> None:
             return config_class(module.CONFIG_MAPPING[config_dict[BASE]]).from_dict(config_dict, **named)
 
     module.AutoConfig.register(TYPE, ReshapedConfig)
+    from hfrecipes.static_config import StaticConfig
+
+    module.AutoConfig.register(StaticConfig.model_type, StaticConfig)

@@ -59,6 +59,8 @@ LAYERS = (
         "reshaping",
         "static_config",
         "static_model",
+        "static_config",
+        "static_model",
         "models",
         "weighing",
         "metrics",

@@ -150,7 +150,8 @@ def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:
     if recipe.tokenizer is None:
         return load_tokenizer(recipe.model, recipe.family)
     kind = recipe.family.architecture
-    made = recipe.tokenizer.train(Texts(train, columns_of_texts(recipe.task)), kind)
+    columns = [column for column in columns_of_texts(recipe.task) if column in train.column_names]
+    made = recipe.tokenizer.train(Texts(train, columns), kind)
     length = recipe.task.max_length or positions(load_config(recipe.model).to_dict()) or 512
     return recipe.tokenizer.wrap(made, kind, length)
 
