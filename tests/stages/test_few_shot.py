@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hfrecipes import Predictor, verbs
+from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import build
 from hfrecipes.episodes import Draw, Episodes
 from hfrecipes.errors import DataError, ModelError, RecipeError
-from hfrecipes.few_shot import NORMAL, result
+from hfrecipes.few_shot import NORMAL, Asked, result
 from hfrecipes.folder import read_json
 from hfrecipes.inference.embedding import embeddings
+from hfrecipes.objectives.maml import Maml
 from hfrecipes.part import find
 from hfrecipes.recipe import Recipe
 from tests.conftest import WORDS, write_lines
@@ -77,8 +80,6 @@ def test_an_objective_is_measured_beside_the_baselines(name: str, recipe: Callab
 def test_the_head_of_a_trained_model_has_the_means_of_its_classes(
     recipe: Callable[..., Recipe], topics: Path, tmp_path: Path
 ) -> None:
-    from hfrecipes.checkpoint import load_trained
-
     run = verbs.learn(recipe(), tmp_path / "run")
     rows = [json.loads(line) for line in (topics / "train.jsonl").read_text("utf-8").splitlines()]
     predictor = Predictor.open(run.path, "pytorch")
@@ -155,3 +156,20 @@ def test_blocks_that_are_frozen_for_a_time_do_no_harm(recipe: Callable[..., Reci
     train = {"num_train_epochs": 3, "learning_rate": 1e-3, "bf16": False, "save_strategy": "no", "eval_strategy": "no"}
     run = verbs.learn(recipe(strategy="gradual_unfreezing", objective="contrastive", train=train), tmp_path / "run")
     assert (run.model / "model.safetensors").is_file()
+
+
+def test_a_model_with_the_words_of_an_episode_alone_adapts_as_the_whole_one(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = verbs.learn(recipe(), tmp_path / "run")
+    predictor, model = Predictor.open(run.path, "pytorch"), load_trained(run.model)
+    rows = [{"text": f"the {word} of my {WORDS[i % 7]}"} for i, word in enumerate(WORDS[:20])]
+    episodes = Episodes(ways=2, shots=2, queries=3)
+    episode = Draw([i % 2 for i in range(20)], episodes).one(np.random.default_rng(0))
+    asked, objective = Asked(predictor, model, rows, episodes), Maml(steps=2, rate=0.1)
+    small = objective.adapted(model, asked.batch(episode), episodes)[0]
+    asked.whole_again()
+    read = predictor.task.collate([asked.features[i] for i in episode.rows], predictor.tokens)
+    whole = {name: torch.from_numpy(array) for name, array in read.items()} | {"labels": torch.zeros(10, dtype=torch.long)}
+    assert model.get_input_embeddings().weight is asked.whole
+    torch.testing.assert_close(small, objective.adapted(model, whole, episodes)[0], atol=1e-5, rtol=1e-5)
