@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 def begin(recipe: Recipe, out: str | Path) -> Run:
     """Check a recipe, and prepare its rows in the run folder `out`: what every training starts from."""
+    import torch
+
     from hfrecipes.arguments import check_arguments
+    from hfrecipes.sharding import check_shards
     from hfrecipes.stages.prepare import prepare
     from hfrecipes.stages.train import head_for
 
+    check_shards(os.environ, torch.accelerator.is_available())
     head_for(recipe)
     check_arguments(recipe)
     run = distributed.on_main(lambda: Run.create(out, identity(recipe), to_yaml(recipe.dump())))

@@ -114,7 +114,7 @@ class OfRun(Given):
         trainer = trainer_for(recipe, self.rows)
         with taken(recipe.fast_path, trainer.args.bf16):
             trainer.train()
-        found = finished(recipe, trainer, self.rows.path)
+        found = finished(recipe, trainer.accelerator.unwrap_model(trainer.model), trainer.zeros, self.rows.path)
         for folder in (self.rows.model, self.rows.checkpoints):
             shutil.rmtree(folder, ignore_errors=True)
         return found.cpu()

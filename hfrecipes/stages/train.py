@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
 from hfrecipes.part import names
+from hfrecipes.sharding import sharded, whole
 from hfrecipes.stages import begun, log, stage
 from hfrecipes.stages.endurance import endure
 from hfrecipes.stages.splitting import drawn
@@ -79,9 +80,13 @@ def train(recipe: Recipe, run: Run) -> None:
         trainer = endure(recipe, run, trainer, partial(trainer_for, run=run), begun(run, "train"))
         final = trainer.evaluate()
 
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = whole(model) if sharded(model) else None
+
     def save() -> None:
         with staged(run.path / home(recipe)) as folder:
-            trained = finished(recipe, trainer, folder)
+            found = model if weights is None else refilled(recipe, run, weights)
+            trained = finished(recipe, found, trainer.zeros, folder)
             save_trained(folder, trained, run.data / "tokenizer", recipe.task, head_for(recipe))
             figures = {key.removeprefix("eval_"): figure for key, figure in final.items()}
             write_json(folder / "scores.json", {"validation": figures})
@@ -113,13 +118,20 @@ def share(source: Run, was: Recipe, run: Run, recipe: Recipe) -> None:
     write_json(run.path / "stages/train.json", {**record, "outputs": [home(recipe)], "files": files})
 
 
-def finished(recipe: Recipe, trainer: RecipeTrainer, folder: Path) -> PreTrainedModel:
-    """The plain model behind a training, and in `folder` what its strategy keeps beside it."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
+def refilled(recipe: Recipe, run: Run, weights: Mapping[str, torch.Tensor]) -> Any:
+    """The model that a training began with, as one, with the weights of one that was in shards."""
+    start = load_model(recipe.model, head_for(recipe), config_for(recipe, run))
+    model = recipe.strategy.prepare(start, recipe.family)
+    model.load_state_dict(weights, strict=False)  # what an objective learnt beside the model is left out
+    return model
+
+
+def finished(recipe: Recipe, model: Any, kept: Mapping[str, torch.Tensor], folder: Path) -> PreTrainedModel:
+    """The plain model behind a training, with the zeros that it `kept`, and in `folder` what its strategy keeps beside it."""
     recipe.objective.release(model)
     recipe.strategy.save_extra(model, folder)
     trained = recipe.strategy.finish(model)
-    zeros.apply(trained, trainer.zeros)
+    zeros.apply(trained, kept)
     if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it
         trained.config.use_cache = trained.generation_config.use_cache = True
     return trained
