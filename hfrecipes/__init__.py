@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hfrecipes.inference.predictor import Predictor
     from hfrecipes.models import Model
     from hfrecipes.monitor import Monitor
+    from hfrecipes.plugins.hub_predictor import HubPredictor
     from hfrecipes.plugins.pipelines import pipeline, register
     from hfrecipes.recipe import Recipe
     from hfrecipes.recipes.bert import BertRecipe
@@ -34,6 +35,7 @@ _HOMES = {
     "Cache": "inference.cache",
     "Data": "data",
     "GptRecipe": "recipes.gpt",
+    "HubPredictor": "plugins.hub_predictor",
     "Model": "models",
     "Monitor": "monitor",
     "Predictor": "inference.predictor",
@@ -55,6 +57,7 @@ __all__ = [
     "Cache",
     "Data",
     "GptRecipe",
+    "HubPredictor",
     "Model",
     "Monitor",
     "Predictor",
