@@ -25,6 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a copy of the examples."""
     shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("data"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HFRECIPES_FEATURES", str(tmp_path / "store"))
     return tmp_path
 
 
@@ -71,8 +72,21 @@ def test_a_loss_of_ones_own(here: Path, values: dict[str, Any], finished: Path) 
     assert Report.load(fit(recipe, "run").path).scores["accuracy"] > 0.9
 
 
-def test_a_trainer_of_ones_own(here: Path, tiny_bert: Path) -> None:
+def test_a_trainer_of_ones_own(here: Path, tiny_bert: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import runpy
 
-    runpy.run_path("examples/own_trainer.py")["main"](str(tiny_bert), "out")
-    assert (here / "out/model.safetensors").is_file()
+    from transformers import AutoModelForSequenceClassification
+    from transformers.models.bert.modeling_bert import BertLayer
+
+    ran: list[int] = []
+    forward = BertLayer.forward
+    monkeypatch.setattr(BertLayer, "forward", lambda *given, **named: (ran.append(1), forward(*given, **named))[1])
+    runpy.run_path("examples/own_trainer.py")["main"](str(tiny_bert), str(finished / "model"), "out")
+    without_a_store = 2 + 2 * 3 * 4  # both blocks for the teacher's one batch, and in 3 epochs of 4 steps
+    assert len(ran) < without_a_store
+    before = AutoModelForSequenceClassification.from_pretrained(tiny_bert).state_dict()
+    after = AutoModelForSequenceClassification.from_pretrained("out").state_dict()
+    changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert any("layer.1" in name for name in changed)
+    assert not any("embeddings" in name for name in changed), "unfreezing has not come so far down"
+    assert list((here / "store").rglob("*")), "what frozen blocks made is kept"
