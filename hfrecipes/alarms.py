@@ -21,6 +21,7 @@ from hfrecipes.detectors import Detector
 from hfrecipes.detectors._averages import Averages
 from hfrecipes.errors import ModelError, UserError
 from hfrecipes.folder import opened, read_json, sha256
+from hfrecipes.part import named_by_a_model
 from hfrecipes.signals import Sample, cut, see, spread
 from hfrecipes.traffic import FILE
 from hfrecipes.uncertainty import Claim, judged
@@ -101,7 +102,8 @@ class Alarms:
             found = read_json(file)
             belongs = found["weights"]
             kept = found[KEY]
-            parts = [Detector.choose(each["part"]) for each in kept["detectors"]]
+            with named_by_a_model():
+                parts = [Detector.choose(each["part"]) for each in kept["detectors"]]
             made = cls(
                 int(kept["rows"]),
                 np.unpackbits(np.frombuffer(bytes.fromhex(kept["known"]), dtype=np.uint8))[: kept["vocabulary"]].astype(bool),

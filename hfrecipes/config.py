@@ -18,21 +18,35 @@ from hfrecipes.part import Part, find, json_schema, names
 T = TypeVar("T", bound=Part)
 
 
+PLAIN = "Write keys, lists, texts and numbers alone, as in the recipes that come with the library"
+LARGEST, MOST, DEEPEST = 1 << 17, 20_000, 40
+"""How many characters and values a recipe can have, and how many lists and mappings inside one another."""
+NOT_MEANT = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML that reads `5e-3` as a number and `no` as a word, as people mean them (YAML 1.1 wants `5.0e-3` and takes `no`
-    for false; YAML 1.2 does not), and refuses a key twice."""
+    for false; YAML 1.2 does not), a date as text, and refuses a key twice and a mapping that is made from several."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in NOT_MEANT]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key in [str(key.value) for key, _ in node.value]:
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        for key, entry in node.value:
+            if key.tag == "tag:yaml.org,2002:merge" and not isinstance(entry, yaml.MappingNode):
+                raise yaml.constructor.ConstructorError(None, None, "`<<` takes one mapping", node.start_mark)
+        super().flatten_mapping(node)
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
@@ -42,25 +56,56 @@ _Loader.add_implicit_resolver(
 
 
 def parse(text: str, where: str) -> Any:
-    """One YAML document."""
+    """One YAML document. Raises RecipeError where it is none, or would become more values than a recipe has."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        found = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{where}{line}", f"is not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        said = str(getattr(error, "problem", None) or error).strip().splitlines()[0]
+        raise RecipeError(f"{where}{line}", f"is not valid YAML: {said}", PLAIN) from None
+    except (ValueError, TypeError, RecursionError) as error:  # a date that is none, a list as a key, lists in lists in lists
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise RecipeError(where, f"is not valid YAML: {said}", PLAIN) from None
+    _check_values(found, where)
+    return found
+
+
+def _check_values(values: Any, where: str) -> None:
+    """Refuse what no recipe holds: more values than `MOST` (an anchor may stand for many), nested too deeply, or texts that no
+    file can hold."""
+    left, count = [(values, 0)], 0
+    while left:
+        entry, depth = left.pop()
+        count += 1
+        if count > MOST or depth > DEEPEST:
+            raise RecipeError(where, "holds more values than a recipe has, or lists in too many lists", PLAIN)
+        if isinstance(entry, dict):
+            left += [(each, depth + 1) for pair in entry.items() for each in pair]
+        elif isinstance(entry, (list, tuple, set)):
+            left += [(each, depth + 1) for each in entry]
+        elif isinstance(entry, str):
+            if found := NO_TEXT.search(entry):
+                raise RecipeError(where, f"holds {found[0]!r}, which is no character of a text", "Take it out")
+        elif isinstance(entry, int) and abs(entry) >> 63:
+            raise RecipeError(where, "holds a whole number that no computer counts to", "Write a smaller one")
+        elif not isinstance(entry, (int, float, type(None))):
+            raise RecipeError(where, f"holds {str(entry)!r:.40}, a {type(entry).__name__}", "Write it as text, in quotes")
 
 
 def read(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file."""
     try:
-        text = path.read_text("utf-8")
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(LARGEST + 1)
     except FileNotFoundError:
         raise RecipeError(
             str(path), "there is no such recipe", "`hfrecipes list` names those that come with the library"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(str(path), f"cannot be read: {error}") from None
+    if len(text) > LARGEST:
+        raise RecipeError(str(path), f"has more than {LARGEST} characters", "Give a recipe")
     values = parse(text, str(path))
     if not isinstance(values, dict):
         raise RecipeError(str(path), "is not a recipe", "A recipe is a mapping that starts with `recipe:`")

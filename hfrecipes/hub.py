@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from hfrecipes.errors import ModelError
-from hfrecipes.pointer import in_production
+from hfrecipes.pointer import FILE, in_production
+from hfrecipes.trusted import trusted, trusted_file
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = [
@@ -34,16 +35,19 @@ def local_folder(path: str | Path) -> Path:
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
-        return in_production(folder)
+        if (folder / FILE).is_file():
+            trusted_file(folder / FILE)
+        return trusted(in_production(folder))
     name, _, revision = str(path).partition("@")
     if not NAME.fullmatch(name):
         raise ModelError(str(path), "there is no such folder", "Give a run, a bundle, a checkpoint, or owner/name on the Hub")
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=WANTED))
+        found = Path(snapshot_download(name, revision=revision or None, allow_patterns=WANTED))
     except (OSError, ValueError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(
             str(path), f"there is no such folder, and on the Hub: {first}", "Give a run, a bundle, a checkpoint, or owner/name"
         ) from error
+    return trusted(found)

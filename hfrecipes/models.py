@@ -6,18 +6,22 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from hfrecipes.edge import explained
 from hfrecipes.errors import ModelError
 from hfrecipes.family import Family, auto_class
 from hfrecipes.heads import ENTRY
 from hfrecipes.part import Checked, value
 from hfrecipes.shrinking import keep_layers, narrow
 from hfrecipes.tokens import PROMPT, Tokens, positions
+from hfrecipes.trusted import trusted
+from hfrecipes.weighing import CANNOT, CHECK, check_numbers, check_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -104,7 +108,7 @@ def _checkpoint(folder: Path) -> Path:
             f"{folder} has no safetensors file",
             "Convert it: model.save_pretrained(folder) writes safetensors; pickled weights are never loaded",
         )
-    return folder
+    return trusted(folder)
 
 
 def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTrainedConfig:
@@ -174,9 +178,12 @@ def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = 
         if model.layers is not None:
             keep_layers(made, model.layers)
         return made
+    where = model.locate()
+    if Path(where).is_dir():
+        check_size(auto_class(head), config, Path(where), model.label)
     with _explained(model):
         made, loading = auto_class(head).from_pretrained(
-            model.locate(),
+            where,
             config=config,
             revision=model.revision or "main",
             trust_remote_code=False,
@@ -185,6 +192,7 @@ def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = 
             dtype="float32",
             output_loading_info=True,
         )
+    check_numbers(made, model.label)
     if whole and (absent := [*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])]):
         what = f"{model.label} is not trained for {head}: it has no {sorted(absent)[0]}"
         raise ModelError("model", what, "Give a model that was trained for the task")
@@ -201,18 +209,6 @@ def load_tokens(folder: Path, max_length: int | None, config: Mapping[str, Any])
     return Tokens.open(folder, max_length, positions(config))
 
 
-class _explained:
+def _explained(model: Model) -> AbstractContextManager[None]:
     """Turn what the Hub or the loader says into one line."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from safetensors import SafetensorError
-
-        if isinstance(error, (OSError, ValueError, SafetensorError)):
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError("model", f"cannot load {self.model.label}: {first}", "Check the name, or give a folder") from error
+    return explained("model", CANNOT.format(model.label), CHECK)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfrecipes.alarms import RATE, WINDOW, Alarms
+from hfrecipes.alarms import AGAIN, RATE, WINDOW, Alarms
 from hfrecipes.checkpoint import open_reader
+from hfrecipes.edge import explained
 from hfrecipes.errors import DataError, UserError
 from hfrecipes.hub import local_folder
 from hfrecipes.signals import CONFIDENCE, Sample, join, read, see
@@ -113,7 +114,9 @@ class Monitor:
         """
         folder = local_folder(where)
         model = folder / "model" if (folder / "recipe.yaml").is_file() else folder
-        return cls(Alarms.of(folder), *open_reader(model), window, rate)
+        with explained(str(where), "its baseline cannot be read", AGAIN):
+            alarms = Alarms.of(folder)
+        return cls(alarms, *open_reader(model), window, rate)
 
     def observe(self, rows: Sequence[Any], answers: Sequence[Any], ids: Sequence[str | int] | None = None) -> list[Drift]:
         """Take in rows, as the predictor is given them, and the answers to them; gives what the windows say that became full.

@@ -13,10 +13,13 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from abc import ABC
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
@@ -32,6 +35,9 @@ T = TypeVar("T")
 PACKAGE = Path(__file__).parent
 GIVEN: dict[str, str] = {}
 """The paths of users' files by the names of their modules."""
+NAMED_BY_A_MODEL = ContextVar("NAMED_BY_A_MODEL", default=False)
+TRUSTED = "HFRECIPES_PARTS"
+"""The environment variable with the Python files that a folder of a model may name."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(pydantic.Field,))
@@ -198,6 +204,8 @@ def summary(kind: str, name: str) -> str:
 def find(kind: str, name: str) -> type[Part]:
     """The class of the part `name`. Raises LookupError with the names there are."""
     if name.endswith(".py"):
+        if NAMED_BY_A_MODEL.get() and not _is_trusted(Path(name).resolve()):
+            raise LookupError(f"the Python file {name} is not run because a model names it. If it is yours, set {TRUSTED}={name}")
         return _leaf(_load(Path(name)), kind)
     stem = name.replace("-", "_")
     if spell(kind, stem) not in names(kind) or name not in (stem, spell(kind, stem)):
@@ -215,6 +223,22 @@ def _home(kind: str, stem: str) -> installed.Home | None:
         both = " and ".join(home.package for home in found)
         raise LookupError(f"{spell(kind, stem)} is a name of {both}; uninstall one")
     return found[0] if found else None
+
+
+@contextmanager
+def named_by_a_model() -> Iterator[None]:
+    """Parts that are found in this block are named by a folder of a model: a Python file is run only where a recipe named it
+    before, or the environment variable `HFRECIPES_PARTS` does."""
+    token = NAMED_BY_A_MODEL.set(True)
+    try:
+        yield
+    finally:
+        NAMED_BY_A_MODEL.reset(token)
+
+
+def _is_trusted(path: Path) -> bool:
+    asked = filter(None, os.environ.get(TRUSTED, "").split(os.pathsep))
+    return path in {Path(file).resolve() for file in (*GIVEN.values(), *asked)}
 
 
 def _load(path: Path) -> ModuleType:

@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from hfrecipes.auto_classes import BASE, TYPE
 from hfrecipes.family import attentions, blocks, feed_forwards, linear_layers
 from hfrecipes.heads import ENTRY, Head, last_layer
+from hfrecipes.part import named_by_a_model
 from hfrecipes.pooling import pool, pooled_head
 from hfrecipes.shrinking import INSIDE
 
@@ -48,13 +49,13 @@ class Factors(Sequential):
 
 
 @cache
-@cache
 def config_class(base: Any) -> Any:
     """The configuration class of reshaped models of a type, whose model classes every Auto class knows from now on."""
     made = type(f"Reshaped{base.__name__}", (base,), {"model_type": TYPE, "__module__": __name__, "__doc__": base.__doc__})
     for name in dir(modeling_auto):
         auto = getattr(modeling_auto, name)
-        if name.startswith("AutoModel") and base in (known := getattr(auto, "_model_mapping", None) or ()):
+        known = getattr(auto, "_model_mapping", None)
+        if name.startswith("AutoModel") and known is not None and base in known:  # its truth would import every model there is
             kinds = known[base]
             auto.register(made, _model_class(kinds[0] if isinstance(kinds, tuple) else kinds, made), exist_ok=True)
     return made
@@ -106,7 +107,8 @@ def reshape(model: PreTrainedModel) -> None:
             model.set_submodule(name, factors(model.get_submodule(name), rank))
     settle(model)
     if config.get(ENTRY) is not None and (name := _classifies(model)):
-        head: Head = Head.choose(config[ENTRY])
+        with named_by_a_model():
+            head: Head = Head.choose(config[ENTRY])
         last: Any = model.get_submodule(name)
         model.set_submodule(name, head.build(last.in_features, len(config["id2label"])))
         pool(model, name, head.pooling)

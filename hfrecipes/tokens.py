@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hfrecipes.edge import explained
 from hfrecipes.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ CHARACTERS_PER_TOKEN = 40
 """A text is cut to this many characters for each token that fits, before it is tokenized: truncation alone does not bound
 the time that tokenizing takes. Words of ordinary text are far shorter."""
 
+SAVE = "Save a fast tokenizer into it: AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
 PROMPT = "prompt_tokens"
 """The entry of a model's configuration with the ids, one after another, of the tokens that its tokenizer writes in front of every
 text."""
@@ -54,11 +56,12 @@ class Tokens:
             raise ModelError(
                 str(folder),
                 "has no tokenizer.json",
-                "Save a fast tokenizer into it: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
+                SAVE,
             )
-        options = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls._bounded(tokenizer, options, str(folder), (max_length, positions))
+        with explained(str(folder), "its tokenizer cannot be read", SAVE):
+            options = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            return cls._bounded(tokenizer, options, str(folder), (max_length, positions))
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, max_length: int | None, positions: int | None) -> Tokens:
@@ -98,7 +101,7 @@ class Tokens:
         self.tokenizer.enable_truncation(self.max_length)
         partners = pairs or [None] * len(texts)
         both = [(self._clean(a), b) for a, b in zip(texts, partners, strict=True)]
-        return list(self.tokenizer.encode_batch([a if b is None else (a, self._clean(b)) for a, b in both]))
+        return self._encoded([a if b is None else (a, self._clean(b)) for a, b in both])
 
     def windows(self, texts: Sequence[str], pairs: Sequence[str], stride: int) -> list[list[Encoding]]:
         """For each pair the encodings of the first text whole with one window after another of the second; neighbours share
@@ -107,12 +110,12 @@ class Tokens:
         self.tokenizer.no_truncation()
         firsts = [self._clean(text) for text in texts]
         short = []
-        for text, encoding in zip(firsts, self.tokenizer.encode_batch(firsts, add_special_tokens=False), strict=True):
+        for text, encoding in zip(firsts, self._encoded(firsts, add_special_tokens=False), strict=True):
             short.append(text if len(encoding.ids) <= half else text[: encoding.offsets[half - 1][1]])
         room = min(stride, half // 2)
         self.tokenizer.enable_truncation(self.max_length, stride=room, strategy="only_second")
         cleaned = [self._clean(text, whole=True) for text in pairs]
-        found = self.tokenizer.encode_batch(list(zip(short, cleaned, strict=True)))
+        found = self._encoded(list(zip(short, cleaned, strict=True)))
         return [[encoding, *encoding.overflowing] for encoding in found]
 
     def words(self, rows: Sequence[Sequence[str]]) -> list[list[Encoding]]:
@@ -120,7 +123,12 @@ class Tokens:
         encoding says to which word each token belongs."""
         self.tokenizer.enable_truncation(self.max_length)
         cleaned = [[self._clean(word) for word in row] for row in rows]
-        return [[e, *e.overflowing] for e in self.tokenizer.encode_batch(cleaned, is_pretokenized=True)]
+        return [[e, *e.overflowing] for e in self._encoded(cleaned, is_pretokenized=True)]
+
+    def _encoded(self, given: Sequence[Any], **how: bool) -> list[Encoding]:
+        """What the library makes of texts. Raises ModelError where its own code fails on one."""
+        with explained("model", "its tokenizer fails on a text", "Take another tokenizer"):
+            return list(self.tokenizer.encode_batch(given, **how))
 
     def _clean(self, text: str, whole: bool = False) -> str:
         """A text that the tokenizer can read in bounded time: no lone surrogates, not much longer than the model reads."""
@@ -159,7 +167,7 @@ class Tokens:
     def cut(self, text: str, length: int) -> str:
         """The beginning of a text that has at most `length` tokens."""
         self.tokenizer.no_truncation()
-        encoding = self.tokenizer.encode(self._clean(text), add_special_tokens=False)
+        [encoding] = self._encoded([self._clean(text)], add_special_tokens=False)
         return text if len(encoding.ids) <= length else text[: encoding.offsets[length - 1][1]]
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from hfrecipes.apart import ADAPTER, BUNDLE, BUNDLE_MANIFEST, WEIGHTS, pieces
 from hfrecipes.checks import CHECKLIST
+from hfrecipes.edge import explained
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import Run, read_json, sha256, verified, write_json
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.measurement import same
 from hfrecipes.release import ADAPTED, adapter_files, checkpoint_files, copy
 from hfrecipes.signing import check_signature, sign
+from hfrecipes.trusted import trusted
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe
@@ -71,6 +73,12 @@ def verify(folder: Path, public_key: Path | None = None) -> dict[str, Any]:
     the checklist where a key is given, the checklist against weights, tokenizer, bundles and evidence, and the answers to the
     made-up texts. Of a release in several repositories each folder is checked as far as it goes. Returns the checklist. Raises
     ModelError with the first thing that is not as it was."""
+    with explained(str(folder), "cannot be verified", SHOULD):
+        return _verified(trusted(folder), public_key)
+
+
+def _verified(folder: Path, public_key: Path | None) -> dict[str, Any]:
+    """What `verify` does."""
     manifest: dict[str, Any] = {}
     if (folder / "recipe.yaml").is_file():
         for bundle in sorted(path for path in (folder / "bundles").glob("*") if path.is_dir()):

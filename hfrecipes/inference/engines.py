@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from hfrecipes.edge import explained
 from hfrecipes.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Engine = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
 OPENVINO = "OpenVINOExecutionProvider"
 """The provider of bundles that OpenVINO runs itself."""
+FAILS, AGAIN = "it fails on what its tokenizer makes of a text", "Take the tokenizer that it was trained with"
 
 
 def engine_of(
@@ -46,7 +48,8 @@ def onnx_engine(
     named = [entry.name for entry in session.get_outputs()]
 
     def run(batch: Mapping[str, Any]) -> dict[str, Any]:
-        outputs = session.run(None, {name: array for name, array in batch.items() if name in wanted})
+        with explained(str(file), FAILS, AGAIN):
+            outputs = session.run(None, {name: array for name, array in batch.items() if name in wanted})
         return {
             name: array.astype("float32") if array.dtype == "float16" else array
             for name, array in zip(named, outputs, strict=True)
@@ -99,7 +102,7 @@ def torch_engine(model: Any) -> Engine:
     model.eval()
 
     def run(batch: Mapping[str, Any]) -> dict[str, Any]:
-        with torch.inference_mode():
+        with torch.inference_mode(), explained("model", FAILS, AGAIN):
             outputs = model(**{name: torch.from_numpy(array).to(model.device) for name, array in batch.items()})
         return {name: tensor.float().cpu().numpy() for name, tensor in outputs.items() if torch.is_tensor(tensor)}
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfrecipes.checkpoint import load_trained, open_reader
+from hfrecipes.edge import explained
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import listing, opened, read_json, sha256
 from hfrecipes.hub import local_folder
-from hfrecipes.inference.engines import Engine, engine_of, onnx_engine, torch_engine
 from hfrecipes.inference import adding
+from hfrecipes.inference.engines import Engine, engine_of, onnx_engine, torch_engine
 from hfrecipes.inference.likelihood import likelihood
 from hfrecipes.inference.planning import MANY_SLOTS, TOKEN_BUDGET, plan, shown
 from hfrecipes.tasks import Features, Row, Task, Window, by_row
@@ -82,17 +83,17 @@ class Predictor:
         devices: Sequence[str] | str | None = None,
         **generation: Any,
     ) -> Predictor:
-        """Open a run folder, a release, a bundle, or a checkpoint: a folder, or `owner/name` on the Hub, or
-        `owner/name@revision`.
+        """Open a run folder, a release, a bundle, or a checkpoint: a folder, or `owner/name` or `owner/name@revision` on the Hub.
 
-        `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several
-        targets, or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `devices`
-        opens one session each, with `threads` (1) threads, between which batches are shared: `["cuda:0", "cuda:1"]`, `["cpu",
-        "cpu"]` (a core each), or `auto` for all there are; without it one session takes all cores. `generation` changes the
-        task's options of `generate`. Raises ModelError where there is no such folder, repository or graph.
+        `graph` is `int8`, `fp32`, … of a bundle (its default is the one to serve), `TARGET/GRAPH` of a run with several targets,
+        or `pytorch` for the checkpoint. `cache` gives answers to texts that were asked before. `devices` opens one session each,
+        with `threads` (1) threads, between which batches are shared: `["cuda:0", "cuda:1"]`, `["cpu", "cpu"]` (a core each), or
+        `auto`; without it one session takes all cores. `generation` changes options of `generate`. Raises ModelError where there
+        is no such folder, repository or graph.
         """
         folder = local_folder(path)
-        found, source = cls._open(path, folder, graph, threads, devices, generation)
+        with explained(str(path), "cannot be opened", "Give a run, a bundle or a checkpoint that is whole"):
+            found, source = cls._open(path, folder, graph, threads, devices, generation)
         asked = json.dumps([graph, generation], sort_keys=True, default=str)
         found = dataclasses.replace(found, source=source, asked=asked)
         if cache is None:

@@ -13,6 +13,7 @@ from hfrecipes.folder import read_json
 from hfrecipes.inference.engines import torch_engine
 from hfrecipes.inference.generation import Writer
 from hfrecipes.inference.predictor import Predictor
+from hfrecipes.part import named_by_a_model
 from hfrecipes.plugins.pipelines import LOST
 from hfrecipes.tasks import Task
 from hfrecipes.tokens import Tokens, positions
@@ -53,7 +54,8 @@ class LostPipeline(Pipeline):
 
     def _task(self, folder: Path) -> Task:
         if (folder / "task.json").is_file():
-            task: Task = Task.choose(read_json(folder / "task.json")["task"])
+            with named_by_a_model():
+                task: Task = Task.choose(read_json(folder / "task.json")["task"])
             return task
         named = (self.model.config.to_dict().get("task_specific_params") or {}).get(self.task, {})
         options = {"template": f"{named['prefix']}{{source}}"} if "prefix" in named else {}
