@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ def add_class(predictor: Predictor, name: str, texts: Sequence[str], folder: str
     point = embeddings(predictor, texts).mean(axis=0)
     with staged(made) as fresh:
         shutil.copytree(root, fresh, dirs_exist_ok=True)
+        for path in (fresh, *fresh.rglob("*")):  # a release in a registry is read-only
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
         _extend(fresh, name, point)
     graph = json.loads(predictor.asked)[0] if predictor.asked else None
     return type(predictor).open(made, graph if graph is None or (made / "bundles").is_dir() else graph.rpartition("/")[2])

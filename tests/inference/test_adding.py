@@ -64,6 +64,7 @@ def test_a_release_is_copied_whole_and_can_be_the_next_release(shipped: Path, tm
     folder = registry.folder(registry.add(tmp_path / "release").name)
     Predictor.open(folder).add_class("cards", NEW, tmp_path / "wider")
     assert verified(tmp_path / "wider")["kind"] == "release"
+    assert (tmp_path / "wider/config.json").stat().st_mode & 0o200
     assert not (tmp_path / "wider/report.json").exists()
     added = registry.add(tmp_path / "wider")
     assert added.name == "v2"
