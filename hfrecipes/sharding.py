@@ -15,7 +15,8 @@ ASKED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
 
 
 def check_shards(environment: Mapping[str, str], gpus: bool) -> None:
-    """Refuse shards where there is no GPU: the Trainer would train a whole copy in each process, and not say so. Raises UserError."""
+    """Refuse shards where there is no GPU: the Trainer would train a whole copy in each process and not say so. Raises
+    UserError."""
     for name, what in ASKED.items():
         if environment.get(name, "").lower() in ("1", "true") and not gpus:
             raise UserError("launch", f"{what} needs GPUs, and there is none here", "Write: hfrecipes launch RECIPE -n 2")

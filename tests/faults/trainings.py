@@ -44,15 +44,24 @@ class Prepared:
     run: Path
 
     @classmethod
-    def of(cls, family: str, model: Path, folder: Path, train: Any = None, rows: Any = None, **parts: Any) -> Prepared:
+    def of(cls, family: str, model: Any, folder: Path, train: Any = None, rows: Any = None, **parts: Any) -> Prepared:
         """Prepare the rows of a small task for a family; `train` are arguments, `rows` those to train on."""
         data = folder / "data"
-        data.mkdir(exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True)
         splits = {"train": rows or sentiment(160), "validation": sentiment(16, 160), "test": sentiment(16, 176)}
         for split, each in splits.items():
             write_lines(data / f"{split}.jsonl", each)
-        recipe = {"recipe": family, "task": "text-classification", "data": {"path": str(data)}, "model": str(model)}
-        made: Recipe = build(Recipe, {**recipe, "train": {**TRAIN, **(train or {})}, "fast_path": [], **parts})
+        recipe = {"recipe": family, "task": "text-classification", "data": {"path": str(data)}}
+        made: Recipe = build(
+            Recipe,
+            {
+                **recipe,
+                "model": str(model) if isinstance(model, Path) else model,
+                "train": {**TRAIN, **(train or {})},
+                "fast_path": [],
+                **parts,
+            },
+        )
         verbs.begin(made, folder / "prepared")
         return cls(made, folder / "prepared")
 
