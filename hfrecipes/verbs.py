@@ -27,10 +27,12 @@ def begin(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.sharding import check_shards
     from hfrecipes.stages.prepare import prepare
     from hfrecipes.stages.train import head_for
+    from hfrecipes.tracking import check_trackers
 
     check_shards(os.environ, torch.accelerator.is_available())
     head_for(recipe)
     check_arguments(recipe)
+    check_trackers(recipe)
     run = distributed.on_main(lambda: Run.create(out, identity(recipe), to_yaml(recipe.dump())))
     prepare(recipe, run)
     return run
@@ -60,6 +62,7 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     from hfrecipes.stages.evaluate import evaluate, has_ensemble
     from hfrecipes.stages.few_shot import few_shot
     from hfrecipes.stages.report import report
+    from hfrecipes.tracking import track
 
     with alone(out):
         run = learn(recipe, out)
@@ -72,6 +75,7 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
         if recipe.validate is not None:
             cross_validate(recipe, run)
         report(recipe, run)
+        track(recipe, run)
         card(recipe, run)
     return run
 
@@ -96,6 +100,7 @@ def examine(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path
     from hfrecipes.stages.export import export
     from hfrecipes.stages.measure import measure
     from hfrecipes.stages.report import report
+    from hfrecipes.tracking import track
     from hfrecipes.verification import bind
 
     recipe = Recipe.load(run.recipe_file)
@@ -106,6 +111,7 @@ def examine(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path
     measure(recipe, run)
     check(recipe, run)
     report(recipe, run, waived)
+    track(recipe, run)
     card(recipe, run)
     refuse(run, waived)
     distributed.on_main(lambda: bind(recipe, run, waived, key))

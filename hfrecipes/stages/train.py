@@ -29,6 +29,7 @@ from hfrecipes.stages import begun, log, stage
 from hfrecipes.stages.endurance import endure
 from hfrecipes.stages.splitting import drawn
 from hfrecipes.tasks import Task, Window, by_row
+from hfrecipes.tracking import keep
 
 if TYPE_CHECKING:
     import torch
@@ -189,7 +190,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     callbacks += [*training.callbacks, ClassMeans(training)]
     step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
     log.info("training on %s, %s a step", describe(options), step)
-    return RecipeTrainer(
+    made = RecipeTrainer(
         loss,
         model=model,
         args=options,
@@ -206,6 +207,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     )
 
 
+    keep(made.callback_handler.callbacks, run)
+    return made
 def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback]:
     """The callback that ends a training that gets no better. Raises RecipeError where nothing says what is better."""
     from transformers import EarlyStoppingCallback
