@@ -28,7 +28,7 @@ from tests.benchmarks.goals import Goal
 SHIPPED = ("bert/banking77_release", "bert/wnut17_release")
 FITTED = {
     "bert/qamr": ["data.max_samples=3000", "train.num_train_epochs=2"],
-    "t5/tatoeba": ["data.max_samples=2000", "train.num_train_epochs=1"],
+    "t5/tatoeba": ["data.max_samples=2000", "train.max_steps=100", "before=false"],
 }
 """Recipes of which the coverage is told, made small."""
 TESTS = ("tests/hub", "tests/test_registry.py", "tests/test_checklist.py")

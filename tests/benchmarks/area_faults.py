@@ -1,0 +1,75 @@
+"""faults: everything that may happen to a training or a folder, many times each; and what a second process gives.
+
+The tests of `tests/faults` with the counts of a benchmark (HFRECIPES_FAULTS=all) instead of those of a test run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hfrecipes.folder import read_json
+from tests.benchmarks.goals import Goal
+
+FAULTS = Path(__file__).parents[1] / "faults"
+TOLD = re.compile(r"^\d+ of \d+ .*", re.MULTILINE)
+ROUNDS, SPEEDUP = 3, 1.7
+
+
+def measure() -> list[Goal]:
+    """The whole table."""
+    return [*(tried(file) for file in sorted(FAULTS.glob("test_*.py"))), second_process()]
+
+
+def tried(file: Path) -> Goal:
+    """The tests of a file that fail, or find nothing to try."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "HFRECIPES_FAULTS": "all"}
+    )
+    for line in TOLD.findall(done.stdout):
+        print(line)
+    last = done.stdout.strip().splitlines()[-1]
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error|skipped)", last)}
+    bad = sum(counts.get(word, 0) for word in ("failed", "error", "skipped")) + (done.returncode != 0)
+    return Goal(f"{file.stem}: tests that fail", f"{counts.get('passed', 0)} pass", "", bad, 0, at_least=False)
+
+
+def second_process() -> Goal:
+    """How many times as fast two processes train as one, a thread each, with the same rows a step."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(ROUNDS):
+            for count in seconds:
+                seconds[count].append(trained(count, Path(scratch) / f"{number}-{count}"))
+    ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
+    took = [f"{statistics.median(seconds[count]):.1f} s" for count in (2, 1)]
+    return Goal("two processes on two cores, over one: training", *took, statistics.median(ratios), SPEEDUP)
+
+
+def trained(count: int, out: Path) -> float:
+    """The seconds of a training in `count` processes."""
+    changes = [
+        "data.max_samples=512", "train.num_train_epochs=1", f"train.per_device_train_batch_size={32 // count}",
+        "train.eval_strategy=no", "train.save_strategy=no", "export=[]", "check=[]",
+    ]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "hfrecipes",
+        "launch",
+        "recipes/bert/banking77.yaml",
+        *changes,
+        "-n",
+        str(count),
+        "-o",
+        str(out),
+    ]
+    subprocess.run(command, stdout=sys.stderr, check=False)
+    [took] = [entry["train_runtime"] for entry in read_json(out / "model/history.json") if "train_runtime" in entry]
+    return float(took)
