@@ -24,6 +24,8 @@ from hfrecipes.checkpoint import load_trained, open_reader
 from hfrecipes.folder import Run
 from hfrecipes.inference.engines import Engine
 from hfrecipes.inference.predictor import Predictor
+from hfrecipes.vectors import Corpus, rarities
+from hfrecipes.vectors._encoder import reduced, states
 
 WIDTH = 256
 """Units of a static embedding."""
@@ -97,21 +99,10 @@ def static_vectors(run: Run, rows: Rows) -> np.ndarray:
     """A vector for each token of the vocabulary, of shape (tokens, at most `WIDTH`): what the trained encoder makes of the token
     alone, its main directions, weighted by how rare the token is in `rows`."""
     _, config, tokens = open_reader(checkpoint(run))
-    body: Any = load_trained(checkpoint(run)).base_model.eval()
     size = int(config["vocab_size"])
-    framed = tokens.encode([""])[0].ids
-    first, last = framed[: len(framed) // 2], framed[len(framed) // 2 :]
-    found = []
-    with torch.inference_mode():
-        for start in range(0, size, AT_ONCE):
-            ids = torch.tensor([[*first, token, *last] for token in range(start, min(size, start + AT_ONCE))])
-            states = body(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-            found.append(states.mean(dim=1).float().numpy())
-    whole = np.concatenate(found)
-    reduced = PCA(min(WIDTH, *whole.shape), random_state=0).fit_transform(whole)
-    counts = np.bincount(np.concatenate([np.asarray(ids) for ids in rows]), minlength=size)[:size]
-    weights = COMMON / (COMMON + counts / counts.sum())
-    weighted: np.ndarray = (reduced * weights[:, None]).astype(np.float32)
+    table = reduced(states(load_trained(checkpoint(run)).base_model.eval(), tokens, size), WIDTH)
+    weights = rarities(Corpus(rows, tokens, config).counts)
+    weighted: np.ndarray = (table * weights[:, None]).astype(np.float32)
     return weighted
 
 

@@ -32,6 +32,7 @@ from hfrecipes.targets import Target
 from hfrecipes.tasks import Task
 from hfrecipes.tokenizers import Tokenization
 from hfrecipes.upkeep import Retrain
+from hfrecipes.vectors import Vectors
 
 
 @value
@@ -108,6 +109,11 @@ class Recipe(Part, kind="recipes"):
     def head_taken(self) -> Head | None:
         """The head of the recipe, or the one that its objective needs."""
         return self.head or (Head.choose(self.objective.head) if self.objective.head else None)
+
+    @property
+    def origin(self) -> Vectors | None:
+        """Where the vectors of a new model come from; None where they are drawn, or the model brings them along."""
+        return None
 
     def metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         """The metrics to report, for a model's configuration; the first is the one that decides."""

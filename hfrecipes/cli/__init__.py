@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from hfrecipes import distributed
-from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_retraining, on_runs, on_services
+from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_retraining, on_runs, on_services, on_words
 from hfrecipes.errors import HfRecipesError
 from hfrecipes.launching import check_world
 
@@ -43,6 +43,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": on_runs.bench,
     "table": on_runs.table,
     "retention": on_runs.retention,
+    "vectors": on_words.vectors,
+    "words": on_words.words,
     "tokens": on_machine.tokens,
     "features": on_machine.features,
     "schema": on_machine.schema,

@@ -32,6 +32,7 @@ KINDS = (
     "detectors",
     "engines",
     "tokenizers",
+    "vectors",
 )
 
 

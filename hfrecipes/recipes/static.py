@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic_core import PydanticCustomError
 
 from hfrecipes.family import Family
-from hfrecipes.part import value
+from hfrecipes.models import Model
+from hfrecipes.part import keywords, value
 from hfrecipes.recipe import Recipe
+from hfrecipes.vectors import Vectors
 
 
 @value
 class StaticRecipe(Recipe):
-    """Train vectors of tokens and a head over their mean (Shen et al. 2018, arXiv:1805.09843): `model: {new: static}`."""
+    """Train vectors of tokens and a head over their mean (Shen et al. 2018, arXiv:1805.09843): `model: {new: static}`.
+
+    `vectors` says what the vectors of a new model are before the training: those of an encoder's tokens, which brings its
+    tokenizer along (`encoder`), learned from the training texts (`word2vec`, `fasttext`, `glove`), or from a `file`.
+    """
+
+    vectors: Vectors | None = None
 
     family: ClassVar[Family] = Family("static", "encoder")
+
+    @classmethod
+    def read(cls, given: Any) -> Any:
+        """Refuse vectors for a model that has its own."""
+        asked = keywords(given)
+        model = asked.get("model")
+        new = model.new if isinstance(model, Model) else isinstance(model, Mapping) and "new" in model
+        if asked.get("vectors") is not None and not new:
+            raise PydanticCustomError(
+                "vectors", "`vectors` are for a new model. Write `new: static` under `model`, or leave them out"
+            )
+        return super().read(given)
+
+    @property
+    def origin(self) -> Vectors | None:
+        return self.vectors

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
+from hfrecipes import origin
 from hfrecipes.data import cut, each, few, fingerprint, open_splits, some, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
@@ -18,6 +19,7 @@ from hfrecipes.stages import log, stage
 from hfrecipes.stages.splitting import by_classes
 from hfrecipes.tokenization import Texts, columns_of_texts
 from hfrecipes.tokens import PROMPT, positions
+from hfrecipes.vectors import Corpus
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -35,11 +37,12 @@ if TYPE_CHECKING:
         yaml.dump(recipe.strategy) if recipe.strategy.extends else None,
         recipe.data.labelled is not None and recipe.objective.reads_unlabelled,
         recipe.data.teacher and Model(recipe.data.teacher).fingerprint(),
+        *([yaml.dump(recipe.origin), recipe.origin.signature()] if recipe.origin else []),
     ],
 )
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
-    from datasets import concatenate_datasets
+    from datasets import concatenate_datasets, load_from_disk
 
     splits = open_splits(recipe.data)
     base = load_config(recipe.model)
@@ -62,6 +65,9 @@ def prepare(recipe: Recipe, run: Run) -> None:
         for name, part in {"train": train, "validation": validation}.items():
             counts[name] = encode(part, recipe, tokens, config, folder / name)
         validation.save_to_disk(folder / "validation_rows")
+        if recipe.origin is not None:
+            read = load_from_disk(str(folder / "train"))["input_ids"]
+            origin.learn(recipe.origin, Corpus(list(read), tokens, config, recipe.seed), folder)
         facts = {
             "learned": learned,
             "rows": {"train": len(train), "validation": len(validation)},
@@ -143,7 +149,14 @@ def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> Non
 
 
 def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:
-    """The checkpoint's tokenizer, or one that is trained on the training rows where the recipe says so."""
+    """The checkpoint's tokenizer, that of the model which the vectors come from, or one that is trained on the training rows
+    where the recipe says so."""
+    reads = recipe.origin.reads if recipe.origin else None
+    if reads is not None:
+        if recipe.tokenizer is not None:
+            what = f"the vectors are those of the tokens of {reads.label}"
+            raise RecipeError(f"{recipe.name}.tokenizer", what, "Leave it out")
+        return load_tokenizer(reads, recipe.family)
     if (recipe.tokenizer is None) == bool(recipe.model.new):
         what = "a new model has no tokenizer of its own" if recipe.model.new else "a trained tokenizer needs a new model"
         raise RecipeError(f"{recipe.name}.tokenizer", what, "Write both `tokenizer:` and `model: {new: …}`, or neither")

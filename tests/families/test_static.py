@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hfrecipes import Predictor, Report, verbs
+from hfrecipes.cli import main
 from hfrecipes.config import build
+from hfrecipes.dictionary import words_of
 from hfrecipes.errors import UserError
 from hfrecipes.folder import read_json
 from hfrecipes.recipe import Recipe
@@ -98,3 +102,51 @@ def test_what_it_answers_does_not_depend_on_what_comes_with_it(trained: Path) ->
 def test_what_it_cannot_do_is_one_line(task: str, asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UserError):
         verbs.fit(build(Recipe, {**asked, "task": task}), tmp_path / "run")
+
+
+def test_it_starts_from_an_encoder_that_then_teaches_it(asked: dict[str, Any], finished: Path, tmp_path: Path) -> None:
+    teacher = str(finished)
+    given = {**asked, "vectors": {"encoder": {"teacher": teacher}}, "objective": {"distill": {"teacher": teacher}}}
+    with pytest.raises(UserError, match=r"static.tokenizer: the vectors are those of the tokens of .* Leave it out"):
+        verbs.fit(build(Recipe, given), tmp_path / "refused")
+    del given["tokenizer"]
+    run = verbs.run(build(Recipe, given), tmp_path / "run")
+    assert run.scores["accuracy"] > 0.9
+    first, trained = (words_of(tmp_path / "run", before) for before in (True, False))
+    assert first.names == trained.names
+    assert {"[CLS]", "[PAD]"} & set(first.names) == set()
+    assert not np.allclose(first.table, trained.table)
+
+
+def test_a_start_is_for_a_new_model(asked: dict[str, Any], finished: Path) -> None:
+    with pytest.raises(UserError, match="`vectors` are for a new model"):
+        build(Recipe, {**asked, "model": str(finished), "vectors": "glove"})
+    with pytest.raises(UserError, match="unknown key 'vectors'"):
+        build(Recipe, {**asked, "recipe": "bert", "vectors": "glove"})
+
+
+def test_words_are_learned_asked_and_written_on_the_command_line(
+    asked: dict[str, Any], recipe_file: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recipe_file(**{**asked, "vectors": {"glove": {"epochs": 5}}})
+    for arguments in (
+        ["vectors", str(file), "-o", str(tmp_path / "run")],
+        ["words", str(tmp_path / "run"), "good - bad + great"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) == 12
+    assert not (tmp_path / "run/model").exists()
+    text = tmp_path / "vectors.txt"
+    (tmp_path / "questions.txt").write_text("good bad great awful\ngood bad great nowhere\n")
+    with pytest.raises(SystemExit):
+        main(["words", str(tmp_path / "run"), "-o", str(text), "--analogies", str(tmp_path / "questions.txt")])
+    assert re.search(r"analogies: [01] of 1 .* 1 unknown", capsys.readouterr().out)
+    assert words_of(text).names == words_of(tmp_path / "run").names
+    for wrong, said in ((["words", str(text), "nowhere"], "has no vector"), (["words", str(text)], "nothing is asked")):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert said in line
