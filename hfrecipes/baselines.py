@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import load_from_disk
-from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -29,9 +27,6 @@ from hfrecipes.vectors._encoder import reduced, states
 
 WIDTH = 256
 """Units of a static embedding."""
-COMMON = 1e-2
-"""Tokens more frequent than this weigh less in the average (SIF, Arora et al. 2017)."""
-AT_ONCE = 1024
 Rows = Sequence[Sequence[int]]
 
 
