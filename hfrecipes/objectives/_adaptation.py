@@ -95,9 +95,7 @@ def adapted_head(support: Tensor, query: Tensor, scale: float, **how: Any) -> Te
     """The logits of queries (n, units) after a head alone has adapted to a support of shape (ways, shots, units)."""
     told = torch.arange(len(support), device=support.device).repeat_interleave(support.shape[1])
     with torch.enable_grad():
-        begin = {
-            name: weight if weight.requires_grad else weight.requires_grad_() for name, weight in start(support, scale).items()
-        }
+        begin = {name: weight.requires_grad_() for name, weight in start(support, scale).items()}
     after = descend(lambda now: cross_entropy(answer(now, support.flatten(0, 1)), told), begin, **how)
     return answer(after, query)
 
