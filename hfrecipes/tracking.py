@@ -38,7 +38,8 @@ def keep(callbacks: Sequence[Any], run: Run) -> None:
 
 def track(recipe: Recipe, run: Run) -> None:
     """Send what the report says of each candidate, and was not sent before."""
-    distributed.on_main(lambda: _track(recipe, run))
+    if recipe.train.get("report_to", "none") != "none":
+        distributed.on_main(lambda: _track(recipe, run))
 
 
 def figures(report: Report) -> dict[str, float]:

@@ -92,7 +92,7 @@ LAYERS = (
     ("choice", "baselines", "engines", "watching"),
     ("stages",),
     ("verbs", "plugins"),
-    ("launching", "scaling", "rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
+    ("launching", "scaling", "first_recipe", "rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
     ("tables",),
     ("cli", "__main__"),
 )

@@ -10,7 +10,17 @@ from collections.abc import Callable, Sequence
 import typer
 
 from hfrecipes import distributed
-from hfrecipes.cli import on_machine, on_monitor, on_recipes, on_releases, on_retraining, on_runs, on_services, on_words
+from hfrecipes.cli import (
+    on_machine,
+    on_monitor,
+    on_recipes,
+    on_releases,
+    on_retraining,
+    on_runs,
+    on_services,
+    on_starting,
+    on_words,
+)
 from hfrecipes.errors import HfRecipesError
 from hfrecipes.launching import check_world
 
@@ -22,6 +32,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "init": on_starting.init,
     "run": on_recipes.run,
     "fit": on_recipes.fit,
     "launch": on_recipes.launch,
