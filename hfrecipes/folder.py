@@ -15,11 +15,13 @@ runs/banking77/
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -162,13 +164,22 @@ def staged(folder: Path) -> Iterator[Path]:
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
         old = fresh.with_name(f"{fresh.name}.old")
-        if folder.exists():
+        if folder.exists() and not _exchanged(fresh, folder):
             os.replace(folder, old)
-        os.replace(fresh, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        if not folder.exists():
+            os.replace(fresh, folder)
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two paths have changed places in one step, so that neither was ever missing; Linux can (renameat2)."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def no_room(error: BaseException) -> bool:
