@@ -66,6 +66,7 @@ LAYERS = (
         "report",
         "plots",
         "drift_page",
+        "explanation_page",
         "entries",
     ),
     (
@@ -85,7 +86,7 @@ LAYERS = (
     ),
     ("batches", "trainer", "features", "origin", "class_means", "alarms", "checkpoints", "preemption", "sharding"),
     ("checkpoint", "recipe", "optimization", "inference", "registry", "publishing", "publishing_apart"),
-    ("recipes", "arguments", "calibration", "dictionary"),
+    ("recipes", "arguments", "calibration", "dictionary", "explaining"),
     ("measurement", "tracking", "few_shot"),
     ("verification", "monitor"),
     ("serving",),

@@ -11,6 +11,7 @@ import typer
 
 from hfrecipes import distributed
 from hfrecipes.cli import (
+    on_explaining,
     on_machine,
     on_monitor,
     on_recipes,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": on_runs.bench,
     "table": on_runs.table,
     "retention": on_runs.retention,
+    "explain": on_explaining.explain,
     "vectors": on_words.vectors,
     "words": on_words.words,
     "tokens": on_machine.tokens,
