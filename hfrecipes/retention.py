@@ -90,22 +90,22 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
     from hfrecipes.inference.predictor import Predictor
 
     runs = [Run.open(run) for run in (teacher, student, alone) if run is not None]
-    answered = [_answered(run, candidate) for run in runs]
+    noted = [answered(run, candidate) for run in runs]
     rows = read_json(runs[1].answers / "rows.json")
     for run in runs:
         if read_json(run.answers / "rows.json") != rows:
             raise RunError(str(run.path), f"was measured on other rows than {runs[1].path}", "Run both on the same test split")
     opened = [Predictor.open(run.path, candidate) for run in runs]
     task, config = opened[1].task, opened[1].config
-    metric = _metric(runs[1], config)
+    metric = deciding(runs[1], config)
     references = [task.reference(row, config) for row in rows]
-    said = [entry["predictions"]["served"] for entry in answered]
+    said = [entry["predictions"]["served"] for entry in noted]
     scores, again = drawn(metric, said, references)
     speeds = _speeds(opened, rows)
     kept, gain = directions(metric)
     sides = [
         Side(run.path.name, score, _parameters(run), entry["facts"]["mb"], *speed, _training_seconds(run))
-        for run, score, entry, speed in zip(runs, scores, answered, speeds, strict=True)
+        for run, score, entry, speed in zip(runs, scores, noted, speeds, strict=True)
     ]
     found = Retention(
         metric.figure,
@@ -121,7 +121,7 @@ def compare(teacher: str | Path, student: str | Path, alone: str | Path | None =
     return found
 
 
-def _answered(run: Run, candidate: str) -> dict[str, Any]:
+def answered(run: Run, candidate: str) -> dict[str, Any]:
     """What a run noted of a candidate."""
     name = f"{candidate.replace('/', '-')}.json"
     for file in (run.answers / name, run.path / "measured" / name):
@@ -131,7 +131,7 @@ def _answered(run: Run, candidate: str) -> dict[str, Any]:
     raise RunError(str(run.path), f"has no answers of {candidate}", "Finish it with `hfrecipes run`")
 
 
-def _metric(run: Run, config: Any) -> Metric:
+def deciding(run: Run, config: Any) -> Metric:
     """The metric that decides. Raises RunError where it reads more than the answers that a run keeps."""
     from hfrecipes.recipe import Recipe
 

@@ -93,8 +93,8 @@ LAYERS = (
     ("choice", "baselines", "engines", "watching"),
     ("stages",),
     ("verbs", "plugins"),
-    ("launching", "scaling", "first_recipe", "rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
-    ("tables",),
+    ("launching", "scaling", "first_recipe", "diagnosis", "rate_finder", "tuning", "retention", "frontier", "speed", "retraining"),
+    ("tables", "beside"),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

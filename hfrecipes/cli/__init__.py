@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "frontier": on_recipes.frontier,
     "bench": on_runs.bench,
     "table": on_runs.table,
+    "diff": on_runs.diff,
     "retention": on_runs.retention,
     "explain": on_explaining.explain,
     "vectors": on_words.vectors,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hfrecipes import __version__, installed
-from hfrecipes.cli.given import load
+from hfrecipes import installed
+from hfrecipes.cli.given import Overrides, load
 from hfrecipes.errors import UserError
 from hfrecipes.part import names, summary
 
@@ -114,20 +111,21 @@ def features(
     print(f"{sum(size for _, size, _ in found) / 1e6:.1f} MB in {folder}")
 
 
-def doctor() -> None:
-    """What is installed, and on which devices this machine can train and serve."""
-    packages = ("torch", "transformers", "datasets", "accelerate", "peft", "optimum", "evaluate", "onnx", "onnxruntime")
-    print(f"hfrecipes {__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
-    for package in packages:
-        try:
-            print(f"  {package:<14} {version(package)}")
-        except PackageNotFoundError:
-            print(f"  {package:<14} missing: pip install {package}")
-    import onnxruntime
-    import torch
+def doctor(
+    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE.yaml]", help="Say what is missing for it, too.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """What is installed, where this machine can train and serve, and what is missing for a recipe."""
+    from hfrecipes.diagnosis import devices, lacking, packages, python
 
-    from hfrecipes.arguments import native_bf16
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
-    print(f"trains on      {device}, {'bf16' if native_bf16() else 'fp32'}")
-    print(f"serves with    {', '.join(onnxruntime.get_available_providers())}")
+    print(python())
+    for name, state in [*packages(), *devices()]:
+        print(f"  {name:<20} {state}")
+    if recipe is None:
+        return
+    stops, notes = lacking(load(recipe, overrides))
+    for line in [*notes, *stops]:
+        print(f"{'MISSING' if line in stops else 'note':<8} {line}")
+    if stops:
+        raise typer.Exit(1)
+    print(f"{recipe} can run here")

@@ -127,6 +127,18 @@ def retention(
     print("\n\n".join([markdown_table(*found.table()), *found.sentences()]))
 
 
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder that is held beside it.")],
+) -> None:
+    """Two runs side by side: keys of the recipes that differ, what the second gains for certain, size and speed."""
+    from hfrecipes.beside import compare
+    from hfrecipes.report import markdown_table
+
+    found = compare(first, second)
+    print("\n\n".join(markdown_table(*table) for table in found.tables((str(first), str(second)))))
+
+
 def _waiver(entry: str) -> tuple[str, str]:
     name, equals, reason = entry.partition("=")
     if not equals:
