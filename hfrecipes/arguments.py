@@ -33,6 +33,8 @@ INSTEAD = {
 STRATEGIES = ("group_by_length", "random")
 """Values of `train_sampling_strategy`: rows of like length together, or plain random order."""
 
+ALLOWED = "What may stand there is in the documentation of `transformers.TrainingArguments`"
+
 
 def check_arguments(recipe: Recipe) -> None:
     """Refuse a key of `train:` that TrainingArguments does not have, and a value of another type."""
@@ -51,7 +53,8 @@ def check_arguments(recipe: Recipe) -> None:
         try:
             pydantic.TypeAdapter(types[key], config={"arbitrary_types_allowed": True}).validate_python(given)
         except pydantic.ValidationError as error:
-            raise RecipeError(where, f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")) from None
+            what = f"{error.errors()[0]['msg']}, not {given!r:.60}".replace("Input should", "should")
+            raise RecipeError(where, what, ALLOWED) from None
     grouping(recipe)
     check_episodes(recipe)
     for field, others in INSTEAD.items():
@@ -127,7 +130,7 @@ def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> Trainin
     try:
         return TrainingArguments(**{**values, **fixed})
     except (ValueError, TypeError, ImportError) as error:
-        raise RecipeError(f"{recipe.name}.train", str(error).strip().splitlines()[0]) from error
+        raise RecipeError(f"{recipe.name}.train", str(error).strip().splitlines()[0], ALLOWED) from error
 
 
 def grouping(recipe: Recipe) -> tuple[int, bool]:

@@ -19,6 +19,7 @@ T = TypeVar("T", bound=Part)
 
 
 PLAIN = "Write keys, lists, texts and numbers alone, as in the recipes that come with the library"
+ALLOWED = "What may stand there is in `hfrecipes schema`"
 LARGEST, MOST, DEEPEST = 1 << 17, 20_000, 40
 """How many characters and values a recipe can have, and how many lists and mappings inside one another."""
 NOT_MEANT = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
@@ -64,8 +65,8 @@ def parse(text: str, where: str) -> Any:
         line = f" line {mark.line + 1}" if mark else ""
         said = str(getattr(error, "problem", None) or error).strip().splitlines()[0]
         raise RecipeError(f"{where}{line}", f"is not valid YAML: {said}", PLAIN) from None
-    except (ValueError, TypeError, RecursionError) as error:  # a date that is none, a list as a key, lists in lists in lists
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:  # a tag over what is not of its type
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else "a value is not of its type"
         raise RecipeError(where, f"is not valid YAML: {said}", PLAIN) from None
     _check_values(found, where)
     return found
@@ -103,7 +104,7 @@ def read(path: Path) -> dict[str, Any]:
             str(path), "there is no such recipe", "`hfrecipes list` names those that come with the library"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(str(path), f"cannot be read: {error}") from None
+        raise RecipeError(str(path), f"cannot be read: {error}", "Give a YAML file in UTF-8") from None
     if len(text) > LARGEST:
         raise RecipeError(str(path), f"has more than {LARGEST} characters", "Give a recipe")
     values = parse(text, str(path))
@@ -155,7 +156,8 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     except pydantic.ValidationError as error:
         raise _explain(error.errors(include_url=False)) from None
     except ValueError as error:
-        raise RecipeError("recipe", str(error)) from None
+        what, _, instead = str(error).partition(". ")
+        raise RecipeError("recipe", what, instead or ALLOWED) from None
     assert isinstance(made, kind)
     return made
 
@@ -175,10 +177,12 @@ def _explain(errors: Sequence[Any]) -> RecipeError:
     what, _, instead = str(first["msg"]).partition(". ")
     what = "is missing" if first["type"] == "missing" or what == "Field required" else what.removeprefix("Value error, ")
     what = re.sub(r"^Input should be", "should be", what)
+    what = re.sub(r"a dictionary or an instance of \w+", "a mapping of its keys", what)
     if what.startswith("should be"):
         what += f", not {first['input']!r:.80}"
     more = f" ({len(errors) - 1} more after it)" if len(errors) > 1 else ""
-    return RecipeError(where, what, instead + more if instead else more.strip())
+    usual = f"Write `{first['loc'][-1]}: …`" if what == "is missing" and first["loc"] else ALLOWED
+    return RecipeError(where, what, (instead or usual) + more)
 
 
 def dump(part: Any) -> Any:

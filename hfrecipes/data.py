@@ -117,7 +117,7 @@ def open_splits(data: Data) -> DatasetDict:
     try:
         if local is not None and local.is_file():
             if local.stat().st_size == 0:
-                raise DataError("data.path", f"{data.path} is empty")
+                raise DataError("data.path", f"{data.path} is empty", "Write rows into it, or give another file")
             if local.suffix not in FORMATS:
                 raise DataError(
                     "data.path", f"{data.path} has the ending '{local.suffix}'", f"Readable are: {', '.join(FORMATS)}"
@@ -127,7 +127,7 @@ def open_splits(data: Data) -> DatasetDict:
         else:
             empty = [f for f in (local.iterdir() if local else ()) if f.suffix in FORMATS and f.stat().st_size == 0]
             if empty:
-                raise DataError("data.path", f"{empty[0]} is empty")
+                raise DataError("data.path", f"{empty[0]} is empty", "Write rows into it, or take it out")
             found = datasets.load_dataset(str(local) if local else data.path, data.name, revision=data.revision)
     except DataError:
         raise
@@ -168,7 +168,7 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
         drawn = np.random.default_rng(0).permutation(len(rows))[: data.max_samples]
         rows = rows.select(sorted(drawn.tolist()), keep_in_memory=True)
     if len(rows) == 0:
-        raise DataError("data", f"the split '{split}' of {data.path} has no rows")
+        raise DataError("data", f"the split '{split}' of {data.path} has no rows", "Give one that has")
     named = {role: data.columns.get(role, role) for role in roles}
     found = {role: name for role, name in named.items() if name in rows.column_names}
     for role, name in named.items():
@@ -197,12 +197,17 @@ def take(data: Data, splits: DatasetDict, split: str, roles: Mapping[str, Column
 def check_column(rows: Dataset, role: str, name: str, column: Column, split: str) -> None:
     """Refuse a text column that holds something else, and any column with holes."""
     import datasets
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     dtype = str(getattr(rows.features[name], "dtype", "list"))
     if column.text and dtype not in ("string", "large_string", "string_view"):
         raise DataError(f"data.{role}", f"the column '{name}' holds {dtype}, not text", "Name a column of texts")
     values = rows.data.column(name)
+    try:
+        values.validate(full=True)  # a reader of JSON lines takes bytes that are no text for one
+    except pa.ArrowInvalid as error:
+        raise DataError(f"data.{role}", f"the column '{name}' cannot be read: {error}", "Save the file as UTF-8") from None
     empty = pc.is_null(values)
     if dtype.startswith("float"):
         empty = pc.fill_null(pc.or_(empty, pc.invert(pc.is_finite(values))), True)

@@ -63,7 +63,8 @@ class UserError(HfRecipesError):
 
     def __init__(self, where: str, what: str, instead: str = "") -> None:
         self.where, self.what, self.instead = where, what, instead
-        super().__init__(f"{where}: {what.rstrip('.')}." + (f" {_ended(instead)}" if instead else ""))
+        said = f"{where}: {what.rstrip('.')}." + (f" {_ended(instead)}" if instead else "")
+        super().__init__(" ".join(said.splitlines()))
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
         return type(self), (self.where, self.what, self.instead)

@@ -129,7 +129,8 @@ def load_config(model: Model, updates: Mapping[str, Any] | None = None) -> PreTr
     if model.new:
         config = AutoConfig.for_model(model.new, **entries)
     for key, entry in entries.items():
-        setattr(config, key, entry)
+        with explained("model.config", f"{key} cannot be {entry!r:.60}", "Entries are those of its config.json"):
+            setattr(config, key, entry)
     if ENTRY in config.to_dict():
         from hfrecipes.reshaping import as_reshaped
 
