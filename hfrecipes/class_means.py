@@ -36,7 +36,8 @@ class ClassMeans(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer, once it has gone back to the best epoch."""
-        self.put()
+        if any(layer.means for layer in self.layers):
+            self.put()
 
     @torch.no_grad()
     def put(self) -> None:

@@ -22,15 +22,16 @@ class Layers(Sequential):
 
 
 class Prototypes(Linear):
-    """Minus `scale` times the squared distances of vectors (…, width) to the rows of `weight`, as logits (…, labels).
+    """Minus `scale` times the squared distances of vectors (…, width) to the rows of `weight`, as logits (…, labels). `means`:
+    when a training ends, they are the means of classes.
 
     A linear layer without a bias by its weights, so that models draw them as they draw those of others. In a graph the distances
     are no matrix product: quantizers leave them exact, and the rows can be replaced.
     """
 
-    def __init__(self, width: int, labels: int, scale: float) -> None:
+    def __init__(self, width: int, labels: int, scale: float, means: bool = True) -> None:
         super().__init__(width, labels, bias=False)
-        self.scale = scale
+        self.scale, self.means = scale, means
 
     def forward(self, vectors: Tensor) -> Tensor:
         """The logits."""

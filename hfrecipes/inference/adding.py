@@ -18,7 +18,8 @@ import numpy as np
 
 from hfrecipes.errors import DataError, ModelError
 from hfrecipes.folder import read_json, seal, staged, write_json
-from hfrecipes.heads import ENTRY
+from hfrecipes.heads import ENTRY, Head
+from hfrecipes.heads.prototype import Prototype
 from hfrecipes.inference.embedding import embeddings
 from hfrecipes.uncertainty import FILE as UNCERTAINTY
 
@@ -35,8 +36,8 @@ NONE = "has no prototypes that a class could be added to"
 def add_class(predictor: Predictor, name: str, texts: Sequence[str], folder: str | Path | None = None) -> Predictor:
     """Write a copy of the model behind `predictor` that knows the class `name`, too, to `folder` or beside the old one; gives
     its predictor, over the same graph. Raises ModelError for a head without prototypes, DataError for a name that is there."""
-    head = predictor.config.get(ENTRY) or {}
-    if predictor.source is None or "prototype" not in head:
+    head = Head.choose(predictor.config[ENTRY]) if predictor.config.get(ENTRY) else None
+    if predictor.source is None or not isinstance(head, Prototype) or not head.means:
         instead = "Train it with `head: prototype`, or `objective: prototypes`"
         raise ModelError(str(predictor.source or "model"), NONE, instead)
     if not name or name in predictor.config["label2id"]:

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from hfrecipes import Predictor, verbs
+from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import build
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import Run, read_json, verified
+from hfrecipes.inference.embedding import embeddings
 from hfrecipes.recipe import Recipe
 from hfrecipes.registry import Registry
 from hfrecipes.release import assemble
+from tests.conftest import sentiment
 
 NEW = ["card bank card", "bank card play bank"]
 OLD = ["the film was good", "the film was bad", "the film was awful the a"]
@@ -99,3 +102,14 @@ def test_what_cannot_be_added_is_one_line(name: str, texts: Any, said: str, ship
 def test_a_head_without_prototypes_is_refused(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"has no prototypes that a class could be added to\. Train it"):
         Predictor.open(finished).add_class("cards", NEW, tmp_path / "wider")
+
+
+def test_points_that_were_learned_are_no_place_for_another_class(values: dict[str, Any], tmp_path: Path) -> None:
+    train = {**values["train"], "num_train_epochs": 1}
+    run = verbs.learn(build(Recipe, {**values, "head": {"prototype": {"means": False}}, "train": train}), tmp_path / "run")
+    predictor = Predictor.open(run.path, "pytorch")
+    rows = [row["text"] for row in sentiment(96) if row["label"] == "positive"]
+    [points] = [weight for name, weight in load_trained(run.model).named_parameters() if name == "classifier.0.weight"]
+    assert np.abs(points[1].detach().numpy() - embeddings(predictor, rows).mean(axis=0)).max() > 1e-3
+    with pytest.raises(ModelError, match="has no prototypes that a class could be added to"):
+        predictor.add_class("cards", NEW, tmp_path / "wider")
