@@ -18,7 +18,7 @@ from tqdm import tqdm
 from hfrecipes import choice, verbs
 from hfrecipes.arguments import check_arguments
 from hfrecipes.baselines import baselines
-from hfrecipes.errors import CheckFailed, RecipeError
+from hfrecipes.errors import CheckFailed, RecipeError, UserError
 from hfrecipes.folder import Run, opened, read_json, size, write_json, write_text
 from hfrecipes.hardware import hardware
 from hfrecipes.inference.predictor import Predictor
@@ -84,8 +84,9 @@ class Frontier:
         return header, rows
 
 
-def frontier(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Frontier:
-    """Measure all combinations of the values in the recipe's `frontier`, and choose by its `pick`.
+def frontier(recipe: Path, out: Path, overrides: Sequence[str] = (), beside: Sequence[Run] = ()) -> Frontier:
+    """Measure all combinations of the values in the recipe's `frontier`, and choose by its `pick`. Runs that are there already
+    may be measured `beside` them, and are not picked.
 
     Each is a run in `out/runs`; a training that several share is done once, and what was done before is not done again. All
     candidates (each graph of each run, and baselines) answer the same held-out rows of the validation split, timed in turns in
@@ -94,6 +95,8 @@ def frontier(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Frontier
     """
     combined = combinations(recipe, overrides)
     base = combined[0].recipe
+    for other in beside:
+        check_beside(base, other)
     runs: dict[str, tuple[Combination, Run]] = {}
     trained: dict[str, tuple[Combination, Run]] = {}
     for combination in tqdm(combined, desc="combinations", disable=None):
@@ -106,7 +109,7 @@ def frontier(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Frontier
         trained.setdefault(combination.training, (combination, run))
         export(combination.recipe, run)
         runs[combination.name] = combination, run
-    candidates, metric, count = measured(base, runs, out)
+    candidates, metric, count = measured(base, runs, out, beside)
     picked, reason = None, "the recipe names no rule: write `pick: {max_drop: 0.01}`"
     if base.pick is not None:
         servable = [candidate for candidate in candidates if candidate.run]
@@ -142,20 +145,42 @@ def combinations(recipe: Path, overrides: Sequence[str] = ()) -> list[Combinatio
     return found
 
 
-def measured(base: Recipe, runs: Mapping[str, tuple[Combination, Run]], out: Path) -> tuple[list[Candidate], Metric, int]:
-    """Every graph of every run and the baselines on the same held-out rows: the candidates, best figure first, the metric that
-    decides, and the number of rows."""
+def check_beside(base: Recipe, other: Run, rows: Run | None = None) -> None:
+    """Refuse a run that cannot be measured beside those of a recipe: it does another task, has no bundle, or was cut into other
+    rows of training and validation than the run `rows`. Raises UserError."""
+    where = f"--beside {other.path}"
+    if not (other.bundles / "index.json").is_file():
+        raise UserError(where, "is no run with a bundle", "Run `hfrecipes ship` on it")
+    task = Recipe.load(other.recipe_file).task.name
+    if task != base.task.name:
+        raise UserError(where, f"does {task}", f"Give a run that does {base.task.name}")
+    if rows is not None and len({read_json(run.data / "facts.json")["fingerprint"] for run in (other, rows)}) > 1:
+        what = "was trained on other rows, perhaps on those that are measured here"
+        raise UserError(where, what, "Give a run of the same data, `validation_size` and `seed`")
+
+
+def measured(
+    base: Recipe, runs: Mapping[str, tuple[Combination, Run]], out: Path, beside: Sequence[Run] = ()
+) -> tuple[list[Candidate], Metric, int]:
+    """Every graph of every run, of those `beside` them, and the baselines on the same held-out rows: the candidates, best figure
+    first, the metric that decides, and the number of rows."""
     predictors: dict[str, Predictor] = {}
     facts: dict[str, dict[str, Any]] = {}
-    for name, (_, run) in runs.items():
+    first = next(iter(runs.values()))[1]
+    for other in beside:
+        check_beside(base, other, first)
+    for name, run in [*((name, run) for name, (_, run) in runs.items()), *((other.path.name, other) for other in beside)]:
         for target in read_json(run.bundles / "index.json")["targets"]:
             manifest = opened(run.bundles / target)
             for graph, described in manifest["graphs"].items():
                 key = f"{name} | {target}/{graph}"
                 predictors[key] = Predictor.over(run.bundles / target, described, manifest["providers"], threads=1)
                 mb = size(run.bundles / target / described["file"]) / 1e6
-                facts[key] = {"run": str(run.path.relative_to(out)), "graph": f"{target}/{graph}", "mb": mb}
-    first = next(iter(runs.values()))[1]
+                facts[key] = {
+                    "run": None if run in beside else str(run.path.relative_to(out)),
+                    "graph": f"{target}/{graph}",
+                    "mb": mb,
+                }
     for name, baseline in baselines(first).items():
         predictors[name] = baseline.predictor
         facts[name] = {"run": None, "graph": None, "mb": baseline.mb}

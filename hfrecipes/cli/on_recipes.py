@@ -91,12 +91,18 @@ def tune(
     print(folder / "best.yaml")
 
 
-def frontier(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) -> None:
+def frontier(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    beside: Annotated[list[Path] | None, typer.Option(metavar="RUN", help="Measure this finished run, too.")] = None,
+) -> None:
     """Measure all combinations of the values in the recipe's `frontier`, and choose by its `pick`."""
+    from hfrecipes.folder import Run
     from hfrecipes.frontier import frontier as measured
     from hfrecipes.tables import print_frontier
 
-    print_frontier(measured(recipe, out or Path("runs") / recipe.stem, overrides or ()))
+    print_frontier(measured(recipe, out or Path("runs") / recipe.stem, overrides or (), [Run(folder) for folder in beside or []]))
 
 
 def show(recipe: RecipeFile, overrides: Overrides = None) -> None:

@@ -18,7 +18,8 @@ from hfrecipes.cli import main
 from hfrecipes.config import build
 from hfrecipes.dictionary import words_of
 from hfrecipes.errors import UserError
-from hfrecipes.folder import read_json
+from hfrecipes.folder import Run, read_json
+from hfrecipes.frontier import frontier
 from hfrecipes.recipe import Recipe
 from hfrecipes.static_config import StaticConfig
 from hfrecipes.static_model import StaticForSequenceClassification, StaticModel
@@ -150,3 +151,21 @@ def test_words_are_learned_asked_and_written_on_the_command_line(
         assert ended.value.code == 2
         [line] = capsys.readouterr().err.splitlines()
         assert said in line
+
+
+def test_it_stands_on_a_frontier_beside_its_teacher(
+    asked: dict[str, Any], finished: Path, recipe_file: Any, tmp_path: Path
+) -> None:
+    given = {name: entry for name, entry in asked.items() if name != "tokenizer"}
+    start = {"vectors": {"encoder": {"teacher": str(finished)}}, "objective": {"distill": {"teacher": str(finished)}}}
+    file = recipe_file(
+        **{**given, **start, "frontier": {"model.config.hidden_size": [16]}, "export": [{"cpu": {"quantize": None}}]}
+    )
+    found = frontier(file, tmp_path / "out", beside=[Run(finished)])
+    names = [candidate.name for candidate in found.candidates]
+    assert {"hidden_size=16 | cpu/fp32", "tiny | cpu/int8", "tiny | cpu/fp32", "tf-idf"} <= set(names)
+    assert all(candidate.run is None for candidate in found.candidates if candidate.name.startswith("tiny"))
+    with pytest.raises(UserError, match=r"--beside .* was trained on other rows"):
+        frontier(file, tmp_path / "out", ["data.validation_size=0.2"], beside=[Run(finished)])
+    with pytest.raises(UserError, match=r"--beside .* is no run with a bundle"):
+        frontier(file, tmp_path / "out", beside=[Run(tmp_path)])
