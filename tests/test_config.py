@@ -94,7 +94,8 @@ def test_a_recipe_of_the_library_builds_and_reads_back_as_the_same(file: Path) -
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_a_recipe_of_the_library_opens_with_the_command_that_runs_it(file: Path) -> None:
     comment = [line for line in file.read_text("utf-8").splitlines() if line.startswith("#")]
-    verb = "frontier" if Recipe.load(file).frontier else "run"
+    loaded = Recipe.load(file)
+    verb = "frontier" if loaded.frontier else "vectors" if loaded.origin and not loaded.export else "run"
     assert f"hfrecipes {verb} {file.relative_to(ROOT)}" in comment[1]
 
 
