@@ -14,9 +14,12 @@ import importlib.machinery
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "hfrecipes.parts"
 
@@ -47,14 +50,14 @@ class Home:
 @cache
 def homes() -> tuple[Home, ...]:
     """The packages on this machine that bring parts, in the order of the alphabet."""
-    found = [Home(*place, _package(entry)) for entry in entry_points(group=GROUP) if (place := _place(entry.value)) is not None]
+    found = [Home(*place, _package(entry)) for entry in _entries() if (place := _place(entry.value)) is not None]
     return tuple(sorted(set(found), key=lambda home: (home.package, home.module)))
 
 
 @cache
 def missing() -> tuple[str, ...]:
     """What is wrong with packages whose entry point names a module that is not there, a line each."""
-    wrong = [entry for entry in entry_points(group=GROUP) if _place(entry.value) is None]
+    wrong = [entry for entry in _entries() if _place(entry.value) is None]
     return tuple(sorted(f"the package {_package(entry)} is broken: it has no module {entry.value}" for entry in wrong))
 
 
@@ -65,6 +68,12 @@ def stems(kind: str) -> dict[str, list[Home]]:
         for file in (home.folder / kind).glob("[!_]*.py"):
             found.setdefault(file.stem, []).append(home)
     return found
+
+
+def _entries() -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points  # reads all packages there are: only where it is asked
+
+    return tuple(entry_points(group=GROUP))
 
 
 def _package(entry: EntryPoint) -> str:

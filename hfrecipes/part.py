@@ -208,15 +208,22 @@ def find(kind: str, name: str) -> type[Part]:
             raise LookupError(f"the Python file {name} is not run because a model names it. If it is yours, set {TRUSTED}={name}")
         return _leaf(_load(Path(name)), kind)
     stem = name.replace("-", "_")
-    if spell(kind, stem) not in names(kind) or name not in (stem, spell(kind, stem)):
-        raise LookupError(f"unknown {singular(kind)} '{name}'. {'. '.join((hint(name, names(kind)), *installed.missing()))}")
-    home = _home(kind, stem)
-    return _leaf(home.load(kind, stem) if home else importlib.import_module(f"hfrecipes.{kind}.{stem}"), kind)
+    if name in (stem, spell(kind, stem)) and stem.isidentifier() and not stem.startswith("_"):
+        if _is_ours(kind, stem):
+            return _leaf(importlib.import_module(f"hfrecipes.{kind}.{stem}"), kind)
+        if home := _home(kind, stem):
+            return _leaf(home.load(kind, stem), kind)
+    raise LookupError(f"unknown {singular(kind)} '{name}'. {'. '.join((hint(name, names(kind)), *installed.missing()))}")
+
+
+def _is_ours(kind: str, stem: str) -> bool:
+    """Whether a part is one of this package. No other package is asked then: that takes longer than an answer."""
+    return (PACKAGE / kind / f"{stem}.py").is_file()
 
 
 def _home(kind: str, stem: str) -> installed.Home | None:
     """The package that brings a part; none where it is one of ours, or of nobody. Raises LookupError where two bring it."""
-    if (PACKAGE / kind / f"{stem}.py").is_file():
+    if _is_ours(kind, stem):
         return None
     found = installed.stems(kind).get(stem, [])
     if len(found) > 1:
