@@ -21,12 +21,11 @@ from hfrecipes.columns import Column
 from hfrecipes.duplicates import plain
 from hfrecipes.errors import DataError
 from hfrecipes.part import Checked, hint, value
+from hfrecipes.sources import FORMATS, check_source
 from hfrecipes.traffic import text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".txt": "text"}
 
 
 @value
@@ -115,19 +114,12 @@ def open_splits(data: Data) -> DatasetDict:
     loudness = datasets.logging.get_verbosity()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else it prints the traceback of what is explained below
     try:
+        if local is not None:
+            check_source(local)
         if local is not None and local.is_file():
-            if local.stat().st_size == 0:
-                raise DataError("data.path", f"{data.path} is empty", "Write rows into it, or give another file")
-            if local.suffix not in FORMATS:
-                raise DataError(
-                    "data.path", f"{data.path} has the ending '{local.suffix}'", f"Readable are: {', '.join(FORMATS)}"
-                )
             more = {"delimiter": "\t"} if local.suffix == ".tsv" else {}
             found = datasets.load_dataset(FORMATS[local.suffix], data_files={data.train: str(local)}, **more)
         else:
-            empty = [f for f in (local.iterdir() if local else ()) if f.suffix in FORMATS and f.stat().st_size == 0]
-            if empty:
-                raise DataError("data.path", f"{empty[0]} is empty", "Write rows into it, or take it out")
             found = datasets.load_dataset(str(local) if local else data.path, data.name, revision=data.revision)
     except DataError:
         raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfrecipes.edge import explained
-from hfrecipes.errors import ModelError
+from hfrecipes.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -132,6 +132,8 @@ class Tokens:
 
     def _clean(self, text: str, whole: bool = False) -> str:
         """A text that the tokenizer can read in bounded time: no lone surrogates, not much longer than the model reads."""
+        if not isinstance(text, str):
+            raise DataError("data", f"{text!r:.60} stands where a text should be", "Write texts there alone")
         limit = self.max_length * CHARACTERS_PER_TOKEN
         return LONE_SURROGATES.sub("\ufffd", text if whole else text[:limit])
 

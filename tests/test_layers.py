@@ -53,6 +53,7 @@ LAYERS = (
         "tokens",
         "columns",
         "data",
+        "sources",
         "heads",
         "pooling",
         "episodes",

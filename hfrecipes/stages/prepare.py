@@ -190,6 +190,9 @@ def encode(rows: Dataset, recipe: Recipe, tokens: Tokens, config: dict[str, Any]
     def work(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
         singles = [dict(zip(batch, entries, strict=True)) for entries in zip(*batch.values(), strict=True)]
         features = recipe.task.examples(singles, tokens, config)
+        if not features:
+            what = f"{len(singles)} rows of the {folder.name} rows have nothing to learn from, from row {numbers[0]} on"
+            raise DataError("data", what, "Remove rows whose texts are empty")
         columns: dict[str, list[Any]] = {key: [f[key] for f in features] for key in features[0]}
         length = [len(f["input_ids"]) for f in features]
         return {**columns, "row": [numbers[f["row"]] for f in features], "length": length}

@@ -72,6 +72,9 @@ class TokenClassification(Task):
 
     def learn(self, rows: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
         inner = getattr(rows.features["tags"], "feature", None)
+        for column in ("tags", "tokens"):
+            if any(not isinstance(entry, list) for entry in rows[column]):
+                raise DataError(f"data.{column}", "a row holds no list", f"Give {self.columns[column].meaning}")
         seen = sorted({tag for tags in rows["tags"] for tag in tags}, key=str)
         numbered = list(getattr(inner, "names", None) or ())
         named = numbered or [str(tag) for tag in seen]

@@ -148,3 +148,18 @@ def test_what_is_no_file_of_rows(kind: str, asked: Asked) -> None:
     else:
         place.symlink_to("/dev/null" if kind == "null" else place)
     assert "data.path" in asked(m.as_yaml({**asked.small, "data": {"path": str(place)}}).encode())
+
+
+STRANGE = [
+    ("text-classification", [None, *m.ROWS], "is null"),
+    ("token-classification", [{"tokens": ["a"], "tags": ["O"]}, {"tokens": ["a"], "tags": 0}], "a row holds no list"),
+    ("token-classification", [{"tokens": [1], "tags": ["O"]}] * 4, "where a text should be"),
+    ("fill-mask", [{"text": ""}] * 4, "have nothing to learn from"),
+]
+"""Rows that once ended the process, or were an error of Python's."""
+
+
+@pytest.mark.parametrize(("task", "rows", "word"), STRANGE)
+def test_rows_of_other_tasks(task: str, rows: list[Any], word: str, asked: Asked) -> None:
+    place = m.write(asked.new(), "rows.jsonl", m.as_lines(rows))
+    assert word in asked(m.as_yaml({**asked.small, "task": task, "data": {"path": str(place)}}).encode())
