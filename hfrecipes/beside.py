@@ -65,7 +65,10 @@ def _gain(runs: list[Run], candidate: str) -> Difference | str:
     from hfrecipes.recipe import Recipe
 
     config = read_json(runs[0].model / "config.json")
-    metric = deciding(runs[0], config)
+    try:
+        metric = deciding(runs[0], config)
+    except RunError as error:
+        return error.what
     task = Recipe.load(runs[0].recipe_file).task
     references = [task.reference(row, config) for row in read_json(runs[0].answers / "rows.json")]
     before, after = (answered(run, candidate)["predictions"]["served"] for run in runs)

@@ -18,10 +18,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from hfrecipes.errors import UserError
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "hfrecipes.parts"
+
+
+class Broken(UserError, LookupError):
+    """A part of another package cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,16 @@ class Home:
         return self.folder / kind / f"{stem}.py"
 
     def load(self, kind: str, stem: str) -> ModuleType:
-        """The module of one of its parts. Raises LookupError that names the package where it is broken."""
+        """The module of one of its parts. Raises Broken."""
         try:
             return importlib.import_module(f"{self.module}.{kind}.{stem}")
         except Exception as error:  # whatever the code of another package does
             first = next(iter(str(error).strip().splitlines()), "")
-            raise LookupError(
-                f"{kind}.{stem} of the package {self.package} is broken: {type(error).__name__}: {first}"
-            ) from error
+            raise self.broken(kind, stem, f"{type(error).__name__}: {first}") from error
+
+    def broken(self, kind: str, stem: str, why: str) -> Broken:
+        """What to raise where one of its parts is none."""
+        return Broken(f"{kind}.{stem}", f"the package {self.package} is broken: {why}", "Mend it, or uninstall it")
 
 
 @cache

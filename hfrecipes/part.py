@@ -212,7 +212,11 @@ def find(kind: str, name: str) -> type[Part]:
         if _is_ours(kind, stem):
             return _leaf(importlib.import_module(f"hfrecipes.{kind}.{stem}"), kind)
         if home := _home(kind, stem):
-            return _leaf(home.load(kind, stem), kind)
+            module = home.load(kind, stem)
+            try:
+                return _leaf(module, kind)
+            except LookupError as error:
+                raise home.broken(kind, stem, str(error.args[0])) from None
     raise LookupError(f"unknown {singular(kind)} '{name}'. {'. '.join((hint(name, names(kind)), *installed.missing()))}")
 
 

@@ -63,7 +63,7 @@ def test_what_no_task_reads_is_refused_with_the_columns(tmp_path: Path) -> None:
 def test_flags_give_a_recipe_that_runs(
     tiny_data: Path, tiny_bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "first.yaml"
+    out = tmp_path / "new/first.yaml"
     said = init(capsys, tiny_data, "--model", tiny_bert, "-o", out)
     assert "96 rows (train) and 32 rows (test), 2 labels of 48 to 48 rows." in said and f"hfrecipes run {out}" in said
     recipe = Recipe.load(out, ["train.num_train_epochs=1", "export=[]"])

@@ -40,6 +40,7 @@ def init(
         model = model or str(typer.prompt("Model", found.model))
         target = target or str(typer.prompt(f"Where it will run ({', '.join(names('targets'))})", "cpu"))
     text = write(path, found, out, model, target or "cpu")
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, "utf-8")
     print(text)
     print(f"{out} is written. Next: hfrecipes doctor {out}, then hfrecipes run {out}")

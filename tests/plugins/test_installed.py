@@ -88,12 +88,18 @@ def test_a_recipe_uses_what_was_installed(acme: Path, recipe_file: Callable[...,
 
 def test_a_broken_package_is_one_line_that_names_it(acme: Path, recipe_file: Callable[..., Path]) -> None:
     for check, said in (
-        ("torn", "checks.torn of the package bad 1.0 is broken: RuntimeError: at import"),
+        ("torn", "checks.torn: the package bad 1.0 is broken: RuntimeError: at import. Mend it, or uninstall it."),
         ("nmed", "unknown check 'nmed'. Did you mean 'named'?"),
     ):
         found = call(*CLI, "show", recipe_file(check=[check]), path=acme)
         assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1)
         assert said in found.stderr
+
+
+def test_what_reads_every_part_names_the_broken_package_too(acme: Path) -> None:
+    found = call(*CLI, "schema", path=acme)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert "the package bad 1.0 is broken: " in found.stderr
 
 
 def test_two_packages_with_one_name_are_refused_and_ours_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
