@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from torch.nn.functional import avg_pool1d, cross_entropy, relu
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 from transformers import initialization as init
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
 
 from hfrecipes.static_config import StaticConfig
 
@@ -102,5 +102,39 @@ class StaticForSequenceClassification(StaticPreTrainedModel):
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
+class StaticForMaskedLM(StaticPreTrainedModel):
+    """A static model that tells a word from those around it, by the products of their mean with every vector (CBOW, Mikolov
+    et al. 2013, arXiv:1301.3781, over the whole vocabulary)."""
+
+    def __init__(self, config: StaticConfig) -> None:
+        super().__init__(config)
+        self.body = StaticModel(config)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **named: Any,
+    ) -> MaskedLMOutput:
+        """The logits of every token at every place, and the loss where labels are given (-100: it does not count)."""
+        states = self.body(input_ids, attention_mask).last_hidden_state
+        mask = torch.ones_like(states[..., :1]) if attention_mask is None else attention_mask.unsqueeze(-1).to(states.dtype)
+        around, count = (self._around(each) for each in (states * mask, mask))
+        logits = (around / count.clamp(min=1)) @ self.body.vectors.weight.T
+        loss = None if labels is None else cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return MaskedLMOutput(loss=loss, logits=logits)
+
+    def _around(self, each: Tensor) -> Tensor:
+        """For states of shape (rows, tokens, units) the sum of the neighbours of each token, itself left out."""
+        reach = self.config.window
+        means = avg_pool1d(each.transpose(1, 2), 2 * reach + 1, stride=1, padding=reach)
+        found: Tensor = means.transpose(1, 2) * (2 * reach + 1) - each
+        return found
+
+
 AutoModel.register(StaticConfig, StaticModel, exist_ok=True)
+AutoModelForMaskedLM.register(StaticConfig, StaticForMaskedLM, exist_ok=True)
 AutoModelForSequenceClassification.register(StaticConfig, StaticForSequenceClassification, exist_ok=True)

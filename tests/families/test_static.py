@@ -22,7 +22,7 @@ from hfrecipes.folder import Run, read_json
 from hfrecipes.frontier import frontier
 from hfrecipes.recipe import Recipe
 from hfrecipes.static_config import StaticConfig
-from hfrecipes.static_model import StaticForSequenceClassification, StaticModel
+from hfrecipes.static_model import StaticForMaskedLM, StaticForSequenceClassification, StaticModel
 
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
@@ -169,3 +169,36 @@ def test_it_stands_on_a_frontier_beside_its_teacher(
         frontier(file, tmp_path / "out", ["data.validation_size=0.2"], beside=[Run(finished)])
     with pytest.raises(UserError, match=r"--beside .* is no run with a bundle"):
         frontier(file, tmp_path / "out", beside=[Run(tmp_path)])
+
+
+def test_a_word_is_told_from_the_mean_of_those_around_it() -> None:
+    model = made(StaticForMaskedLM, window=1, pooling="mean")
+    table = model.body.vectors.weight.detach()
+    labels = torch.tensor([[-100, 9, -100, -100], [-100, -100, 4, -100]])
+    said = model(IDS, MASK, labels=labels)
+    around = [[[5], [2, 6], [5, 3], [6]], [[7], [2, 3], [7], [3]]]
+    expected = torch.stack([torch.stack([table[ids].mean(0) @ table.T for ids in row]) for row in around])
+    torch.testing.assert_close(said.logits, expected.detach())
+    wanted = torch.stack([expected[0, 1].log_softmax(-1)[9], expected[1, 2].log_softmax(-1)[4]])
+    assert float(said.loss.detach()) == pytest.approx(-float(wanted.mean()), rel=1e-5)
+
+
+def test_it_fills_masks_and_exports(asked: dict[str, Any], tmp_path: Path) -> None:
+    columns = {"path": asked["data"]["path"], "text": "text"}
+    changes = {
+        "task": {"fill-mask": {"max_length": 16}},
+        "data": columns,
+        "vectors": {"glove": {"epochs": 5}},
+        "check": ["parity"],
+    }
+    report = verbs.run(build(Recipe, {**asked, **changes, "export": [{"cpu": {"quantize": None}}]}), tmp_path / "run")
+    assert 1 < report.scores["perplexity"] < 25
+    [filled] = Predictor.open(tmp_path / "run", "fp32")(["the film [MASK] good"])
+    assert len(filled.words) == 5
+
+
+@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"hidden_size": 0}, {"window": 0}])
+def test_a_size_that_is_none_is_one_line(wrong: dict[str, Any], asked: dict[str, Any], tmp_path: Path) -> None:
+    [name] = wrong
+    with pytest.raises(UserError, match=rf"model\.config\.{name}: is .* Write"):
+        verbs.fit(build(Recipe, {**asked, "model": {"new": "static", "config": wrong}}), tmp_path / "run")
