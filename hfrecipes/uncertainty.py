@@ -157,6 +157,11 @@ def calibration_error(claims: Sequence[Claim]) -> float:
     return sum(each["count"] * abs(each["confidence"] - each["right"]) for each in bins) / total if total else 0.0
 
 
+def squared_error(claims: Sequence[Claim]) -> float:
+    """The mean squared difference of confidence and truth (Brier 1950). 0 without claims."""
+    return sum((confidence - right) ** 2 for confidence, right in claims) / len(claims) if claims else 0.0
+
+
 def coverage_of(scores: Sequence[float], limit: float) -> float | None:
     """The share of nonconformity scores of new rows that stay within a limit; None without any."""
     return sum(score <= limit for score in scores) / len(scores) if scores else None

@@ -109,6 +109,18 @@ def test_a_temperature_changes_confidence_and_no_answer(finished: Path) -> None:
     assert all(a.score > b.score for a, b in zip(before, after, strict=True))
 
 
+def test_a_temperature_that_makes_confidences_worse_is_not_kept(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = read_json(finished / "answers/rows.json")
+    plain = Predictor.open(finished, "pytorch")
+    kept, _ = fit(plain, rows)
+    monkeypatch.setattr("hfrecipes.calibration.fit_temperature", lambda graded: [*graded] and 15.0)
+    refused, answers = fit(plain, rows)
+    assert refused.uncertainty.temperature == 1.0 and refused.uncertainty.rows == kept.uncertainty.rows
+    assert refused.uncertainty.nonconformity != kept.uncertainty.nonconformity or kept.uncertainty.temperature == 1.0
+    cold = dataclasses.replace(plain, uncertainty=Uncertainty())
+    assert answers == cold.answer([cold.task.row(row) for row in rows])
+
+
 def test_every_way_of_asking_gives_the_same_at_a_coverage(finished: Path) -> None:
     predictor = Predictor.open(finished)
     texts = ["the film was good", "the film was bad plot", "my card"]
