@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix, csr_matrix
 from torch import Tensor
-from torch.nn import Embedding
 from tqdm import tqdm
 
 if TYPE_CHECKING:
@@ -58,24 +58,46 @@ def loss(found: Tensor, counts: Tensor, most: float, exponent: float) -> Tensor:
     return (weights(counts, most, exponent) * (found - counts.log()).square()).sum()
 
 
-class Tables(torch.nn.Module):
-    """A vector and a bias for each word, and others for it as a neighbour."""
+def slope(found: Tensor, counts: Tensor, most: float, exponent: float) -> Tensor:
+    """How the loss of each pair changes with what its product and biases add up to."""
+    return 2 * weights(counts, most, exponent) * (found - counts.log())
 
-    def __init__(self, size: int, width: int, seed: int) -> None:
-        super().__init__()
+
+@dataclass
+class Tables:
+    """A vector and a bias for each word, and others for it as a neighbour; a bias is the last unit of its row."""
+
+    word: Tensor
+    near: Tensor
+    seen_word: Tensor
+    seen_near: Tensor
+
+    @classmethod
+    def drawn(cls, size: int, width: int, seed: int) -> Tables:
+        """Small numbers, and no gradient seen."""
         generator = torch.Generator().manual_seed(seed)
-        made = [(torch.rand(size, units, generator=generator) - 0.5) / width for units in (width, width, 1, 1)]
-        self.word, self.near, self.bias, self.near_bias = (Embedding.from_pretrained(m, freeze=False, sparse=True) for m in made)
+        word, near = ((torch.rand(size, width + 1, generator=generator) - 0.5) / width for _ in range(2))
+        return cls(word, near, torch.ones_like(word), torch.ones_like(near))
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+    def products(self, left: Tensor, right: Tensor) -> Tensor:
         """w_i · w̃_j + b_i + b̃_j for pairs of words."""
-        product = (self.word(left) * self.near(right)).sum(-1)
-        found: Tensor = product + self.bias(left).squeeze(-1) + self.near_bias(right).squeeze(-1)
-        return found
+        one, other = self.word[left], self.near[right]
+        return (one[:, :-1] * other[:, :-1]).sum(-1) + one[:, -1] + other[:, -1]
+
+    def step(self, left: Tensor, right: Tensor, slopes: Tensor, rate: float) -> None:
+        """One step of AdaGrad for pairs, given the slope of the loss by each product: every pair is a sample of its own."""
+        one, other = self.word[left], self.near[right]
+        one[:, -1] = other[:, -1] = 1.0  # a bias is a unit that is multiplied with one
+        for table, seen, rows, gradient in (
+            (self.word, self.seen_word, left, other.mul_(slopes[:, None])),
+            (self.near, self.seen_near, right, one.mul_(slopes[:, None])),
+        ):
+            seen.index_add_(0, rows, gradient.square())
+            table.index_add_(0, rows, gradient.div_(seen[rows].sqrt_()), alpha=-rate)
 
     def vectors(self) -> np.ndarray:
         """The sum of both vectors of each word."""
-        found: np.ndarray = (self.word.weight + self.near.weight).detach().numpy()
+        found: np.ndarray = (self.word + self.near)[:, :-1].numpy()
         return found
 
 
@@ -84,19 +106,16 @@ def fit(counted: Any, width: int, asked: Glove, seed: int) -> tuple[np.ndarray, 
     pairs = counted.tocoo()
     left, right = (torch.from_numpy(side.astype(np.int64)) for side in pairs.coords)
     counts = torch.from_numpy(pairs.data.astype(np.float32))
-    tables = Tables(counted.shape[0], width, seed)
-    optimizer = torch.optim.Adagrad(tables.parameters(), lr=asked.learning_rate, initial_accumulator_value=1.0)
+    tables = Tables.drawn(counted.shape[0], width, seed)
     order = torch.Generator().manual_seed(seed)
     losses = []
     for _ in tqdm(range(asked.epochs), desc="glove", disable=None):
         total = 0.0
         for some in torch.randperm(len(counts), generator=order).split(AT_ONCE):
-            optimizer.zero_grad()
-            found = loss(tables(left[some], right[some]), counts[some], asked.most, asked.exponent)
-            found.backward()
-            with torch.sparse.check_sparse_tensor_invariants(False):  # AdaGrad's own tensors hold them
-                optimizer.step()
-            total += float(found.detach())
+            products = tables.products(left[some], right[some])
+            total += float(loss(products, counts[some], asked.most, asked.exponent))
+            slopes = slope(products, counts[some], asked.most, asked.exponent)
+            tables.step(left[some], right[some], slopes, asked.learning_rate)
         losses.append(total)
     vectors = tables.vectors()
     vectors[np.diff(counted.tocsr().indptr) == 0] = 0

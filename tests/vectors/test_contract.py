@@ -17,7 +17,7 @@ from hfrecipes.errors import DataError, DependencyError, RecipeError
 from hfrecipes.part import names
 from hfrecipes.tokens import Tokens
 from hfrecipes.vectors import COMMON, Corpus, Vectors, rarities
-from hfrecipes.vectors._glove import cooccurrences, fit, loss
+from hfrecipes.vectors._glove import Tables, cooccurrences, fit, loss, slope
 from hfrecipes.vectors.glove import Glove
 from hfrecipes.words import Words
 from tests.conftest import make_tokenizer
@@ -119,6 +119,19 @@ def test_the_loss_is_that_of_the_paper() -> None:
     )
     found = loss(torch.tensor(word @ near.T + bias[:, None] + near_bias[None]), torch.tensor(counts), most, exponent)
     assert float(found) == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_step_goes_against_the_gradient_of_the_loss_each_unit_by_what_it_has_seen() -> None:
+    tables = Tables.drawn(5, 3, seed=0)
+    before = [tables.word.double().requires_grad_(), tables.near.double().requires_grad_()]
+    left, right, counts = torch.tensor([1]), torch.tensor([2]), torch.tensor([7.0])
+    same = Tables(before[0], before[1], tables.seen_word, tables.seen_near)
+    loss(same.products(left, right), counts, 10.0, 0.75).backward()
+    tables.step(left, right, slope(tables.products(left, right), counts, 10.0, 0.75), 0.1)
+    for now, was in zip((tables.word, tables.near), before, strict=True):
+        assert was.grad is not None and was.grad.abs().sum() > 0
+        expected = was.detach() - 0.1 * was.grad / (1 + was.grad.square()).sqrt()
+        np.testing.assert_allclose(now.numpy(), expected.numpy(), atol=1e-6)
 
 
 def test_the_loss_falls() -> None:
