@@ -109,7 +109,7 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
 def _look(file: Path, root: Path) -> None:
     """Refuse a file that can do harm."""
     if not _of(file.name, KNOWN):
-        if _cached(root):  # other programs fetched it into the cache of the Hub; nothing here reads it
+        if _blobs(root):  # other programs fetched it into the cache of the Hub; nothing here reads it
             return
         if _of(file.name, CODE):
             what = "can run code when it is read"
@@ -135,9 +135,10 @@ def _of(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def _cached(root: Path) -> bool:
-    """Whether a folder is a snapshot in the cache of the Hub, in which files are links to `blobs/`."""
-    return root.parent.name == "snapshots" and root.parent.parent.name.startswith("models--")
+def _blobs(root: Path) -> Path | None:
+    """Where the files lie that those in a snapshot in the cache of the Hub are links to; None elsewhere."""
+    found = [place for place in root.parents if place.name == "snapshots" and place.parent.name.startswith("models--")]
+    return found[0].parent / "blobs" if found else None
 
 
 def _regular(file: Path, root: Path) -> None:
@@ -147,8 +148,7 @@ def _regular(file: Path, root: Path) -> None:
             target = file.resolve(strict=True)
         except (OSError, RuntimeError):
             raise ModelError(str(file), "is a link that leads nowhere", "Put the file itself there") from None
-        blob = _cached(root) and target.parent == root.parent.parent / "blobs"
-        if not (blob or target.is_relative_to(root)) or not target.is_file():
+        if not (target.parent == _blobs(root) or target.is_relative_to(root)) or not target.is_file():
             raise ModelError(str(file), "is a link to something outside of the folder", "Put the file itself there")
         found = target.lstat()
     if not stat.S_ISREG(found.st_mode):
