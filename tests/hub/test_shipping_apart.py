@@ -170,7 +170,7 @@ def test_the_card_of_an_adapter_points_to_what_it_was_trained_on_and_that_of_the
     [
         ("onnx-cpu", "onnx/model.onnx", "is not the bundle that the checklist was made for"),
         ("onnx-cpu", "bundle.json", "was made for another bundle"),
-        ("onnx-cpu", "model.safetensors", "is not the bundle that the checklist was made for"),
+        ("onnx-cpu", "extra.txt", "is not the bundle that the checklist was made for"),
         ("adapter", "adapter_config.json", "was made for another adapter"),
         ("weights", "model.safetensors", "was made for other weights"),
         ("weights", "bundles/index.json", "holds bundles beside weights that are apart from them"),
