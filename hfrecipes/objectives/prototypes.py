@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.objectives._by_embeddings import ByEmbeddings
 from hfrecipes.part import value
 
 if TYPE_CHECKING:
@@ -15,30 +12,10 @@ if TYPE_CHECKING:
 
 
 @value
-class Prototypes(Objective):
+class Prototypes(ByEmbeddings):
     """Prototypical networks (Snell et al. 2017, arXiv:1703.05175): the chance that a query is of a class is the softmax of minus
     the squared distances of its embedding to the means of the classes' supports, times `scale`, as embeddings have unit length.
     """
-
-    scale: Annotated[float, Field(gt=0)] = 10.0
-
-    head: ClassVar[str | None] = "prototype"
-    by_batch: ClassVar[bool] = True
-    in_episodes: ClassVar[bool] = True
-
-    def bind(self, training: Training) -> LossFn:
-        from hfrecipes.objectives._episode import asked, passes, seen
-
-        episodes = asked(training, self.name)
-
-        def loss(model: Any, batch: Mapping[str, Any]) -> tuple[Tensor, Any]:
-            from torch.nn.functional import cross_entropy
-
-            outputs = passes(model, batch)
-            found = seen(outputs.embeddings, episodes)
-            return cross_entropy(self.logits(found.support, found.query), found.truth), outputs
-
-        return loss
 
     def logits(self, support: Tensor, query: Tensor) -> Tensor:
         """Of shape (queries, ways), for a support of shape (ways, shots, units)."""
