@@ -15,6 +15,7 @@ from hfrecipes.checkpoints import STATE, committed, named, rotate
 from hfrecipes.entries import WithEntries
 from hfrecipes.errors import NonFinite
 from hfrecipes.folder import verified
+from hfrecipes.weighing import not_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +117,7 @@ class RecipeTrainer(Trainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Commit a checkpoint. Raises NonFinite where a weight is not finite."""
         folder, step = self._folder, self.state.global_step
-        if name := not_finite(model.state_dict()):
+        if name := not_finite(model.state_dict().items()):
             raise NonFinite(f"the weight {name}", step, (), "Nothing was saved: take a smaller learning_rate")
         with committed(folder, step, self.training, self._bytes()) as self._saving:
             try:
@@ -153,11 +154,3 @@ class RecipeTrainer(Trainer):
     def _name_best(self) -> None:
         best = self.state.best_global_step
         self.state.best_model_checkpoint = str(named(self._folder, best)) if best else None
-
-
-def not_finite(weights: Mapping[str, Tensor]) -> str | None:
-    """The name of the first weight with a number that is none."""
-    for name, weight in weights.items():
-        if weight.is_floating_point() and not weight.isfinite().all():
-            return name
-    return None

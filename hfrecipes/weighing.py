@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from hfrecipes.edge import explained
 from hfrecipes.errors import ModelError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
 
 MORE, BESIDE = 16, 64 << 20
@@ -30,8 +32,10 @@ def check_size(kind: Any, config: PreTrainedConfig, folder: Path, label: str) ->
 
 def check_numbers(model: PreTrainedModel, label: str) -> None:
     """Refuse weights that are not finite."""
-    for name, weight in model.named_parameters():
-        if weight.is_floating_point() and not weight.isfinite().all():
-            raise ModelError(
-                "model", f"the weight {name} of {label} is not finite", "Take a checkpoint from before that happened"
-            )
+    if name := not_finite(model.named_parameters()):
+        raise ModelError("model", f"the weight {name} of {label} is not finite", "Take a checkpoint from before that happened")
+
+
+def not_finite(weights: Iterable[tuple[str, Tensor]]) -> str | None:
+    """The name of the first weight with a number that is none."""
+    return next((name for name, weight in weights if weight.is_floating_point() and not weight.isfinite().all()), None)
