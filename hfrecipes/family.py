@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from hfrecipes.errors import ModelError
+
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedConfig
@@ -166,8 +168,14 @@ def depths(model: Module) -> dict[str, int]:
 
 
 def shape(config: PreTrainedConfig) -> dict[str, int]:
-    """`num_layers`, `hidden_size` and `num_attention_heads` of a config, whatever its own names for them are."""
+    """`num_layers`, `hidden_size` and `num_attention_heads` of a config, whatever its own names for them are. Raises
+    ModelError for a type that has none."""
     from optimum.utils.normalized_config import NormalizedConfigManager
 
-    normal = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
+    try:
+        kind = NormalizedConfigManager.get_normalized_config_class(config.model_type)
+    except KeyError:
+        what = f"layers and heads of the type {config.model_type} are not known"
+        raise ModelError("model", what, "Compare answers alone, as soft_targets does") from None
+    normal = kind(config)
     return {key: getattr(normal, key) for key in ("num_layers", "hidden_size", "num_attention_heads")}

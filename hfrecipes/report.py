@@ -100,7 +100,7 @@ def compression(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     header = ["step", "parameters", "in blocks", "zeros in blocks", "MB", "MB zipped", "ms of a batch"]
     rows = []
     for step in found["steps"]:
-        share = step["zeros"] / step["in_blocks"]
+        share = step["zeros"] / max(1, step["in_blocks"])
         counts = [f"{step['parameters']:,}", f"{step['in_blocks']:,}", f"{share:.1%}"]
         rows.append([step["name"], *counts, *(f"{step[key]:.1f}" for key in ("mb", "zipped_mb", "ms"))])
     return header, rows

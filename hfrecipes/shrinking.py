@@ -22,6 +22,8 @@ def keep_layers(model: PreTrainedModel, wanted: int | tuple[int, int], where: st
     from torch.nn import ModuleList
 
     sizes, names = stacks(model), blocks(model)
+    if not sizes:
+        raise ModelError(where, f"{type(model).__name__} has no blocks", "Leave it out")
     kept = list(wanted) if isinstance(wanted, tuple) else [wanted] * len(sizes)
     if len(kept) != len(sizes):
         raise ModelError(where, f"two numbers for {type(model).__name__}, which has one stack", "Write one number")

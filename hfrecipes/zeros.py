@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from hfrecipes.errors import ModelError
 from hfrecipes.family import linear_layers
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ def matrices(model: Module) -> dict[str, Tensor]:
 
 
 def smallest(scores: Mapping[str, Tensor], share: float, whole: bool) -> dict[str, Tensor]:
-    """Masks that are false for the share of each matrix, or of all of them as a `whole`, that has the smallest scores."""
+    """Masks that are false for the share of each matrix, or of all of them as a `whole`, that has the smallest scores. Raises
+    ModelError for a model without any."""
     import torch
 
     def bound(values: Tensor) -> Tensor:
         count = int(share * values.numel())
         return values.flatten().kthvalue(count).values if count else values.min() - 1
 
+    if not scores:
+        raise ModelError("model", "has no blocks whose weights could be left out", "Take a model that has blocks")
     if whole:
         common = bound(torch.cat([each.flatten() for each in scores.values()]))
         return {name: each > common for name, each in scores.items()}

@@ -89,6 +89,14 @@ def importances(
     return found
 
 
+def some(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model without blocks, in which there is nothing to change."""
+    from hfrecipes.family import linear_layers
+
+    if not linear_layers(model):
+        raise RecipeError(f"compress.{name}", f"{type(model).__name__} has no blocks", "Leave it out")
+
+
 def whole(model: PreTrainedModel, name: str) -> None:
     """Raise RecipeError where a linear layer has become two: of these no units are known."""
     from hfrecipes.reshaping import Factors

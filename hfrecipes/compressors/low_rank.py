@@ -24,11 +24,12 @@ class LowRank(Compressor):
         import torch
         from transformers.pytorch_utils import Conv1D
 
-        from hfrecipes.compressors._structured import whole
+        from hfrecipes.compressors._structured import some, whole
         from hfrecipes.family import linear_layers
         from hfrecipes.reshaping import factors, size
 
         whole(model, self.name)
+        some(model, self.name)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)
             rows, columns = size(layer)

@@ -21,8 +21,10 @@ class TwoFour(Compressor):
         import torch
         from transformers.pytorch_utils import Conv1D
 
+        from hfrecipes.compressors._structured import some
         from hfrecipes.family import linear_layers
 
+        some(model, self.name)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)
             rows = layer.weight.data.T if isinstance(layer, Conv1D) else layer.weight.data

@@ -48,8 +48,10 @@ class Vocabulary(Compressor):
 
 
 def _tables(model: Any) -> list[torch.Tensor]:
-    """What has a row for each token: the embeddings, and the weights and biases of a layer that gives chances of tokens."""
+    """What has a row for each token: the embeddings, and the weights and biases of a layer that gives chances of
+    tokens, and what a body holds of its own (a weight of each token)."""
     found = [model.get_input_embeddings().weight]
+    found += [each for each in model.base_model.parameters(recurse=False) if len(each) == len(found[0])]
     if (out := model.get_output_embeddings()) is not None:
         found += [each for each in (out.weight, out.bias) if each is not None]
     return found

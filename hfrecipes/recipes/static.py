@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.family import Family
-from hfrecipes.models import Model
 from hfrecipes.part import keywords, value
 from hfrecipes.recipe import Recipe
 from hfrecipes.vectors import Vectors
@@ -28,16 +27,15 @@ class StaticRecipe(Recipe):
 
     @classmethod
     def read(cls, given: Any) -> Any:
-        """Refuse vectors for a model that has its own."""
+        """Refuse vectors for a model that has its own. A run goes on from its own checkpoint with the recipe as it was."""
         asked = keywords(given)
         model = asked.get("model")
-        new = model.new if isinstance(model, Model) else isinstance(model, Mapping) and "new" in model
-        if asked.get("vectors") is not None and not new:
-            raise PydanticCustomError(
-                "vectors", "`vectors` are for a new model. Write `new: static` under `model`, or leave them out"
-            )
+        trained = isinstance(model, str) or (isinstance(model, Mapping) and "new" not in model)
+        if trained and asked.get("vectors") is not None:
+            what = "`vectors` are for a new model. Write `new: static` under `model`, or leave them out"
+            raise PydanticCustomError("vectors", what)
         return super().read(given)
 
     @property
     def origin(self) -> Vectors | None:
-        return self.vectors
+        return self.vectors if self.model.new else None

@@ -202,3 +202,29 @@ def test_a_size_that_is_none_is_one_line(wrong: dict[str, Any], asked: dict[str,
     [name] = wrong
     with pytest.raises(UserError, match=rf"model\.config\.{name}: is .* Write"):
         verbs.fit(build(Recipe, {**asked, "model": {"new": "static", "config": wrong}}), tmp_path / "run")
+
+
+def test_without_rare_tokens_every_other_keeps_its_vector_and_its_weight(asked: dict[str, Any], tmp_path: Path) -> None:
+    run = build(Recipe, {**asked, "vectors": {"glove": {"epochs": 5}}, "compress": [{"vocabulary": {"least": 30}}]})
+    verbs.fit(run, tmp_path / "run")
+    before, after = (AutoModel.from_pretrained(tmp_path / f"run/{name}") for name in ("trained", "model"))
+    ids = read_json(tmp_path / "run/model/kept_tokens.json")
+    assert 5 < len(ids) < len(before.weights)
+    torch.testing.assert_close(after.vectors.weight, before.vectors.weight[ids])
+    torch.testing.assert_close(after.weights, before.weights[ids])
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"compress": [{"low_rank": {"keep": 0.5}}]}, r"compress\.low_rank: .* has no blocks"),
+        ({"compress": ["two_four"]}, r"compress\.two_four: .* has no blocks"),
+        ({"compress": [{"layers": {"keep": 1}}]}, r"compress\.layers\.keep: .* has no blocks"),
+        ({"compress": [{"magnitude": {"sparsity": 0.5}}]}, r"model: has no blocks"),
+    ],
+)
+def test_what_needs_blocks_is_refused_in_one_line(
+    changes: dict[str, Any], line: str, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=line):
+        verbs.fit(build(Recipe, {**asked, "train": {**TRAIN, "num_train_epochs": 1}, **changes}), tmp_path / "run")
