@@ -42,16 +42,16 @@ def wait() -> None:
         barrier()
 
 
-def largest(number: int) -> int:
-    """The largest of the numbers that the processes have."""
+def gathered(item: T) -> list[T]:
+    """What each of the processes has, in their order."""
     if processes() == 1:
-        return number
+        return [item]
     from torch.distributed import all_gather_object
 
     _together()
-    found = [0] * processes()
-    all_gather_object(found, number)
-    return max(found)
+    found: list[Any] = [None] * processes()
+    all_gather_object(found, item)
+    return found
 
 
 def on_main(work: Callable[[], T]) -> T:

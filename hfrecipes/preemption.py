@@ -50,7 +50,7 @@ class Preemption(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Have a checkpoint written now; at the end of an epoch behind its evaluation, which would be left out otherwise."""
-        self.asked = self.asked or distributed.largest(self.asked)
+        self.asked = max(distributed.gathered(self.asked))
         ends = state.epoch is not None and float(state.epoch).is_integer()
         control.should_save = control.should_save or (bool(self.asked) and not ends)
 

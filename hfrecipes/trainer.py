@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ class RecipeTrainer(Trainer):
         step, before = self._taken
         self._taken = (self.state.global_step, before + 1 if step == self.state.global_step else 0)
         loss = super().training_step(model, inputs, num_items_in_batch)
-        if not self.skip and not loss.isfinite():
+        if not self.skip and distributed.processes() == 1 and not loss.isfinite():  # of several, the norm tells all of them
             raise self._non_finite("the loss", self._rows([self._taken[1]]))
         return loss
 
@@ -89,7 +90,7 @@ class RecipeTrainer(Trainer):
         norm: Any = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
         if self.accelerator.scaler is not None or norm is None or math.isfinite(norm):
             return norm
-        rows = self._rows(range(self._taken[1] + 1))
+        rows = list(chain.from_iterable(distributed.gathered(self._rows(range(self._taken[1] + 1)))))
         if not self.skip or self.skipped == SKIPS:
             raise self._non_finite("the gradient", rows)
         self.skipped += 1

@@ -37,19 +37,19 @@ def endure(
     while True:
         trainer.training = training
         trainer.add_callback(preemption)
-        trainer.add_callback(Slower(rewound))
+        trainer.add_callback(Slower(_times(rewound, training)))
         try:
             with preemption.listening():
                 found = newest(run.checkpoints, training)
                 trainer.train(resume_from_checkpoint=None if found is None else str(found))
             return trainer
         except NonFinite as error:
-            times = _times(rewound)
+            times = _times(rewound, training)
             if recipe.non_finite != "rewind" or times == REWINDS:
                 raise
             log.warning("%s Going back to the last checkpoint, with %g of the learning rate", error, 0.5 ** (times + 1))
             run.checkpoints.mkdir(exist_ok=True)
-            distributed.on_main(lambda n=times + 1: write_json(rewound, {"times": n}))  # type: ignore[misc]
+            distributed.on_main(lambda n=times + 1: write_json(rewound, {"training": training, "times": n}))  # type: ignore[misc]
         except (RuntimeError, MemoryError) as error:
             if not _too_large(error):
                 raise
@@ -61,10 +61,10 @@ def endure(
 
 
 class Slower(TrainerCallback):
-    """Halves the learning rate of every step as often as a file says that the training went back."""
+    """Halves the learning rate of every step as many times as the training went back."""
 
-    def __init__(self, file: Path) -> None:
-        self.factor = 0.5 ** _times(file)
+    def __init__(self, times: int) -> None:
+        self.factor = 0.5**times
         self._rates: list[Any] = []
 
     def on_pre_optimizer_step(self, *_: Any, optimizer: Any = None, **__: Any) -> None:
@@ -113,5 +113,7 @@ def _free() -> None:
     clear_device_cache(garbage_collection=True)
 
 
-def _times(file: Path) -> int:
-    return int(read_json(file)["times"]) if file.is_file() else 0
+def _times(file: Path, training: str) -> int:
+    """How often a training went back."""
+    found = read_json(file) if file.is_file() else {}
+    return int(found["times"]) if found.get("training") == training else 0
