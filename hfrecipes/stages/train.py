@@ -207,10 +207,10 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         callbacks=callbacks,
         preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],
     )
-
-
     keep(made.callback_handler.callbacks, run)
     return made
+
+
 def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback]:
     """The callback that ends a training that gets no better. Raises RecipeError where nothing says what is better."""
     from transformers import EarlyStoppingCallback
