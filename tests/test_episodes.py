@@ -100,7 +100,8 @@ def prepared(values: dict[str, Any], out: Path, **more: Any) -> dict[str, Any]:
 
 def test_episodes_of_a_recipe_keep_domains_apart(values: dict[str, Any], ten: Path, tmp_path: Path) -> None:
     asked = {"ways": 2, "shots": 1, "queries": 2, "by": "domain"}
-    facts = prepared(values, tmp_path / "run", data={"path": str(ten)}, episodes=asked, objective="prototypes")
+    train = {key: entry for key, entry in values["train"].items() if key != "per_device_train_batch_size"}
+    facts = prepared(values, tmp_path / "run", data={"path": str(ten)}, episodes=asked, objective="prototypes", train=train)
     classes = facts["learned"]["episode_classes"]
     domains = [{int(label[1:]) // 2 for label in labels} for labels in classes.values()]
     assert sorted(number for found in domains for number in found) == [0, 1, 2, 3, 4]

@@ -32,6 +32,7 @@ def answer(folder: Path) -> str:
         columns = predictor.task.columns.items()
         row = {role: TEXT for role, column in columns if column.text and column.required}
         return str(predictor(predictor.task.sample(row) if row else TEXT))
-    except (OSError, ValueError, KeyError, RuntimeError, *refusals) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+    except (OSError, ValueError, KeyError, RuntimeError, ModelError, *refusals) as error:
+        said = error.what if isinstance(error, ModelError) else str(error)
+        first = next(iter(said.splitlines()), type(error).__name__)
         raise ModelError(str(folder), f"does not answer: {first}", "Promote a release that does") from error

@@ -283,11 +283,10 @@ def test_numbers_are_compared_as_numbers(fresh: Open, tmp_path: Path) -> None:
 def test_a_teacher_that_says_no_number_is_refused(fresh: Open, tmp_path: Path) -> None:
     teacher = saved(fresh("bert", "text-classification"), tmp_path / "teacher", change=float("nan"))
     model = fresh("bert", "text-classification").train()
-    taught = lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"))
-    with pytest.raises(ModelError, match=r"objective\.distill\.teacher: .* is not a finite number"):
-        taught(model, batch("text-classification"))
+    with pytest.raises(ModelError, match=r"objective\.distill\.teacher: .* is not finite"):
+        lesson(model, "bert", "text-classification", str(teacher), named("soft_targets"))(model, batch("text-classification"))
     both = [str(saved(fresh("bert", "text-classification"), tmp_path / "sound")), str(teacher)]
-    with pytest.raises(ModelError, match="is not a finite number"):
+    with pytest.raises(ModelError, match="is not finite"):
         lesson(model, "bert", "text-classification", both, named("soft_targets"))(model, batch("text-classification"))
 
 

@@ -15,6 +15,7 @@ from hfrecipes.checkpoint import load_trained
 from hfrecipes.config import to_yaml
 from hfrecipes.errors import CheckFailed, ModelError, RecipeError, RunError
 from hfrecipes.folder import Run, opened, read_json, sha256
+from hfrecipes.locking import LOCK
 from hfrecipes.recipe import Recipe
 from hfrecipes.report import Report
 from hfrecipes.stages import export as stage_of_export
@@ -113,7 +114,7 @@ def test_a_full_disk_in_the_middle_of_an_export_is_one_line_and_nothing_is_lost(
         stages_export(recipe, Run.open(run))
     assert "the disk is full in the middle of export. Make room and run it again" in str(refused.value)
     assert sha256(run / "bundles/cpu/manifest.json") == before
-    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [LOCK]
     stages_export(recipe, Run.open(run))
     assert Predictor.open(run)("the film was good").label == "positive"
 
