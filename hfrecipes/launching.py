@@ -1,7 +1,8 @@
 """Launching: one recipe in many processes, on this machine or as a job for a cluster.
 
-The processes are started by torchrun, which counts them right on CPU, too, and restarts them: a training that was preempted (exit
-code 75) or lost a machine goes on from its last checkpoint. Each is told how many there have to be, and refuses to run as fewer.
+The processes are started by torchrun, which counts them right on CPU, too. Each is told how many there have to be, and refuses to
+run as fewer. torchrun restarts nothing: a mistake stays one. What was preempted the cluster starts again, and it goes on from its
+last checkpoint.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Launch:
     def torchrun(self, *rendezvous: str) -> list[str]:
         """The arguments of Python that start the processes of one machine."""
         verb = ["-m", "hfrecipes", "run", self.recipe, *self.overrides, *(["-o", self.out] if self.out else [])]
-        several = [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}", f"--max-restarts={RESTARTS}", *rendezvous]
+        several = [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}", *rendezvous]
         return ["-m", "torch.distributed.run", *several, *verb]
 
     def command(self) -> list[str]:

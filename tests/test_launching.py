@@ -15,18 +15,26 @@ import yaml
 from hfrecipes.cli import main
 from hfrecipes.launching import launch
 from hfrecipes.report import Report
-from tests.faults.trainings import ALL
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.skipif(not ALL, reason="waited without end in two of five tries, not found out why: HFRECIPES_FAULTS=all runs it")
 def test_two_processes_come_up_here(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = recipe_file(export=[], train={"num_train_epochs": 1, "per_device_train_batch_size": 4, "bf16": False})
-    command = [sys.executable, "-m", "hfrecipes", "launch", str(recipe), "-n", "2", "-o", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "2 processes" in done.stderr, done.stderr
+    recipe = recipe_file(train={"num_train_epochs": 1, "per_device_train_batch_size": 4, "bf16": False}, check=[])
+    done = launched(recipe, tmp_path / "run")
+    assert done.returncode == 0 and "2 processes" in done.stderr, done.stderr
     assert Report.load(tmp_path / "run").values["processes"] == 2
+
+
+def test_a_mistake_is_not_tried_again(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
+    done = launched(recipe_file(data={"path": str(tmp_path / "nowhere")}), tmp_path / "run")
+    assert done.returncode != 0 and done.stderr.count("error: data.path: there is no file or folder ") == 1, done.stderr
+
+
+def launched(recipe: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """A recipe in two processes of this machine."""
+    command = [sys.executable, "-m", "hfrecipes", "launch", str(recipe), "-n", "2", "-o", str(out)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_fewer_processes_than_asked_for_are_refused(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
