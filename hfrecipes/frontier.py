@@ -84,7 +84,7 @@ class Frontier:
         return header, rows
 
 
-def frontier(recipe: Path, out: Path, overrides: Sequence[str] = (), beside: Sequence[Run] = ()) -> Frontier:
+def frontier(recipe: Recipe | Path, out: Path, overrides: Sequence[str] = (), beside: Sequence[Run] = ()) -> Frontier:
     """Measure all combinations of the values in the recipe's `frontier`, and choose by its `pick`. Runs that are there already
     may be measured `beside` them, and are not picked.
 
@@ -124,10 +124,10 @@ def frontier(recipe: Path, out: Path, overrides: Sequence[str] = (), beside: Seq
     return found
 
 
-def combinations(recipe: Path, overrides: Sequence[str] = ()) -> list[Combination]:
+def combinations(recipe: Recipe | Path, overrides: Sequence[str] = ()) -> list[Combination]:
     """The recipes that the values in `frontier` make, all checked, those that share a training one after another. Raises
     RecipeError where there are none, and where one is wrong."""
-    base = Recipe.load(recipe, overrides)
+    base = recipe.changed(overrides) if isinstance(recipe, Recipe) else Recipe.load(recipe, overrides)
     if not base.frontier:
         example = "`frontier: {model.layers: [6, 3]}`"
         raise RecipeError(f"{base.name}.frontier", "names nothing to combine", f"Write keys and their values: {example}")
@@ -138,7 +138,7 @@ def combinations(recipe: Path, overrides: Sequence[str] = ()) -> list[Combinatio
     for entries in itertools.product(*(base.frontier[key] for key in keys)):
         values = dict(zip(keys, entries, strict=True))
         changes = [f"{key}={json.dumps(entry)}" for key, entry in values.items()]
-        made = Recipe.load(recipe, [*overrides, *changes])
+        made = base.changed(changes)
         head_for(made)
         check_arguments(made)
         found.append(Combination(values, dataclasses.replace(made, frontier={})))

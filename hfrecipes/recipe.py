@@ -95,6 +95,10 @@ class Recipe(Part, kind="recipes"):
         values = config.override(config.read(Path(path)), overrides)
         return config.build(Recipe, values)
 
+    def changed(self, overrides: Sequence[str]) -> Recipe:
+        """The same recipe but for `overrides`, as `load` takes them."""
+        return config.build(Recipe, config.override(self.dump(), overrides)) if overrides else self
+
     def dump(self) -> dict[str, Any]:
         """The recipe as plain values: what `load` reads."""
         return {"recipe": self.name, **config.dump(self)}

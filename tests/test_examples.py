@@ -1,4 +1,4 @@
-"""The examples run: parts of one's own in one file each, named by path."""
+"""The examples run: parts of one's own in one file each, named by path. `test_numbered_examples.py` has the others."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_a_family_and_a_metric_of_ones_own(here: Path, values: dict[str, Any]) -
 
 
 def test_a_strategy_of_ones_own(here: Path, values: dict[str, Any]) -> None:
-    recipe = build(Recipe, {**values, "strategy": "examples/own_strategy.py", "train": QUICK})
-    assert recipe.strategy.name == "examples/own_strategy.py"
+    recipe = build(Recipe, {**values, "strategy": "examples/03_own_strategy.py", "train": QUICK})
+    assert recipe.strategy.name == "examples/03_own_strategy.py"
     run = fit(recipe, "run")
     listed = json.loads((run.model / "rates.json").read_text())
     trained = {name for group in listed for name in group["parameters"]}
@@ -81,7 +81,7 @@ def test_a_trainer_of_ones_own(here: Path, tiny_bert: Path, finished: Path, monk
     ran: list[int] = []
     forward = BertLayer.forward
     monkeypatch.setattr(BertLayer, "forward", lambda *given, **named: (ran.append(1), forward(*given, **named))[1])
-    runpy.run_path("examples/own_trainer.py")["main"](str(tiny_bert), str(finished / "model"), "out")
+    runpy.run_path("examples/02_strategy_in_a_trainer.py")["main"](str(tiny_bert), str(finished / "model"), "out")
     without_a_store = 2 + 2 * 3 * 4  # both blocks for the teacher's one batch, and in 3 epochs of 4 steps
     assert len(ran) < without_a_store
     before = AutoModelForSequenceClassification.from_pretrained(tiny_bert).state_dict()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from hfrecipes import Predictor
+import pytest
+
+from hfrecipes import Predictor, Recipe, Run, bootstrap, ship
+from hfrecipes.config import to_yaml
+from hfrecipes.destination import Publish
 from tests.hub.server import WRITE, Hub
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import dataclasses, json, sys
 from pathlib import Path
@@ -66,3 +73,36 @@ def test_a_shipped_run_goes_to_the_hub_and_answers_from_there(hub: Hub, shown: P
     sent = b"".join(request.body for request in hub.requests)
     assert str(shown.parent).encode() not in sent and WRITE.encode() not in sent
     assert WRITE not in done.stdout + done.stderr
+
+
+def test_the_example_publishes_two_releases_and_goes_back(
+    hub: Hub, shown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "DRAWS", 50)
+    other = Run(shutil.copytree(shown, tmp_path / "other"))
+    other.recipe_file.write_text(to_yaml(told(Recipe.load(other.recipe_file), tmp_path).dump()), "utf-8")
+    ship(other)
+    given = {
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": WRITE,
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+    }
+    command = [
+        sys.executable,
+        "examples/10_publish_and_roll_back.py",
+        str(shown),
+        str(other.path),
+        "me/films",
+        "the film was good",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **given}, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "v2 is in production: " in done.stdout and "back to v1: " in done.stdout
+
+
+def told(recipe: Recipe, folder: Path) -> Recipe:
+    """A recipe that says something else about its model, and publishes to a registry of its own."""
+    assert recipe.card is not None
+    return replace(recipe, publish=Publish(registry=str(folder / "registry")), card=replace(recipe.card, limits="Not for books."))

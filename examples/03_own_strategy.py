@@ -1,6 +1,6 @@
 """A strategy of one's own in one file: norms and the head learn, nothing else. Nothing else has to be edited.
 
-hfrecipes run recipes/bert/banking77.yaml strategy=examples/own_strategy.py
+hfrecipes run recipes/bert/banking77.yaml strategy=examples/03_own_strategy.py
 """
 
 from __future__ import annotations
