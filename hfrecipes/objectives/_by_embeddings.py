@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.objectives import LossFn, Training
+from hfrecipes.objectives._in_episodes import InEpisodes
 from hfrecipes.part import value
 
 if TYPE_CHECKING:
@@ -15,14 +14,8 @@ if TYPE_CHECKING:
 
 
 @value
-class ByEmbeddings(Objective):
-    """Base of objectives whose loss is the cross-entropy of an episode's queries; `scale` is for embeddings of unit length."""
-
-    scale: Annotated[float, Field(gt=0)] = 10.0
-
-    head: ClassVar[str | None] = "prototype"
-    by_batch: ClassVar[bool] = True
-    in_episodes: ClassVar[bool] = True
+class ByEmbeddings(InEpisodes):
+    """Base of objectives whose loss is the cross-entropy of an episode's queries."""
 
     def bind(self, training: Training) -> LossFn:
         from torch.nn.functional import cross_entropy

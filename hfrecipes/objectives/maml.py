@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.objectives import LossFn, Training
+from hfrecipes.objectives._in_episodes import InEpisodes
 from hfrecipes.part import value
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @value
-class Maml(Objective):
+class Maml(InEpisodes):
     """Model-agnostic meta-learning (Finn et al. 2017, arXiv:1703.03400): the loss of the queries after `steps` of descent by
     `rate` on the support, all trained weights adapting, minimised over the weights before them.
 
@@ -29,11 +30,6 @@ class Maml(Objective):
     steps: Annotated[int, Field(gt=0)] = 3
     rate: Annotated[float, Field(gt=0)] = 0.01
     second_order: bool = True
-    scale: Annotated[float, Field(gt=0)] = 10.0
-
-    head: ClassVar[str | None] = "prototype"
-    by_batch: ClassVar[bool] = True
-    in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
         from torch.autograd import grad

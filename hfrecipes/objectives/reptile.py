@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from hfrecipes.objectives import LossFn, Objective, Training
+from hfrecipes.objectives import LossFn, Training
+from hfrecipes.objectives._in_episodes import InEpisodes
 from hfrecipes.part import value
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @value
-class Reptile(Objective):
+class Reptile(InEpisodes):
     """Reptile (Nichol et al. 2018, arXiv:1803.02999): the gradient is the weights less those after `steps` of descent by `rate`
     on an episode, its queries among what is learned from. With SGD the learning rate is the paper's step size.
 
@@ -26,11 +27,6 @@ class Reptile(Objective):
 
     steps: Annotated[int, Field(gt=1)] = 4
     rate: Annotated[float, Field(gt=0)] = 0.01
-    scale: Annotated[float, Field(gt=0)] = 10.0
-
-    head: ClassVar[str | None] = "prototype"
-    by_batch: ClassVar[bool] = True
-    in_episodes: ClassVar[bool] = True
 
     def bind(self, training: Training) -> LossFn:
         from torch.nn.functional import cross_entropy

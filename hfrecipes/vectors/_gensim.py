@@ -1,16 +1,40 @@
-"""What the ways through gensim share."""
+"""What the ways through gensim share: a word is known by those around it."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from hfrecipes.errors import DataError, DependencyError
-from hfrecipes.vectors import Corpus
+from hfrecipes.part import value
+from hfrecipes.vectors import Corpus, Vectors
+
+Count = Annotated[int, Field(gt=0)]
+
+
+@value
+class Neighbours(Vectors):
+    """Base of vectors that tell the words around a word (`skip_gram`), or the word amid others (`cbow`), from `negative` drawn
+    ones. All fields but `mode` have gensim's names."""
+
+    mode: Literal["skip_gram", "cbow"] = "skip_gram"
+    window: Count = 5
+    min_count: Count = 2
+    negative: Count = 5
+    epochs: Count = 5
+    sample: Annotated[float, Field(ge=0)] = 1e-3
+
+    algorithm: ClassVar[str]
+    every: ClassVar[bool] = False
+
+    def learn(self, corpus: Corpus) -> np.ndarray:
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "mode"}
+        return learned(self.algorithm, corpus, self.mode, options, self.every)
 
 
 @dataclass(frozen=True)
