@@ -248,6 +248,18 @@ def reviews(count: int, seed: int) -> list[dict[str, str]]:
     return rows
 
 
+def films(root: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe for 400 reviews, which are written to `root/data`: enough of them for what is held out to say something."""
+    rows = reviews(400, seed=0)
+    write_lines(root / "data/train.jsonl", rows[:360])
+    write_lines(root / "data/test.jsonl", rows[360:])
+    return {
+        **values,
+        "data": {"path": str(root / "data"), "validation_size": 0.17},
+        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
+    }
+
+
 @pytest.fixture(scope="session")
 def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder beside `data/` and `registry/` that showed every item and was published there. Read it, never change it."""
@@ -256,13 +268,8 @@ def shown(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
     from hfrecipes.recipe import Recipe
 
     root = tmp_path_factory.mktemp("checklist")
-    rows = reviews(400, seed=0)
-    write_lines(root / "data/train.jsonl", rows[:360])
-    write_lines(root / "data/test.jsonl", rows[360:])
     asked = {
-        **values,
-        "data": {"path": str(root / "data"), "validation_size": 0.17},
-        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
+        **films(root, values),
         "validate": 2,
         "check": [
             *("held_out", "cross_validation", {"slices": {"min_rows": 5}}, {"edge_cases": {"rows": 10, "max_changed": 1.0}}),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import NEUTRAL, reviews, write_lines
+from tests.conftest import NEUTRAL, films
 
 NEW_GOOD, NEW_BAD = ("new", "my", "end"), ("old", "your", "plot")
 
@@ -36,16 +36,7 @@ def served(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     from hfrecipes.recipe import Recipe
 
     root = tmp_path_factory.mktemp("served")
-    rows = reviews(400, seed=0)
-    write_lines(root / "data/train.jsonl", rows[:360])
-    write_lines(root / "data/test.jsonl", rows[360:])
-    asked = {
-        **values,
-        "data": {"path": str(root / "data"), "validation_size": 0.17},
-        "train": {**values["train"], "learning_rate": 2e-3, "num_train_epochs": 4},
-        "check": ["parity"],
-    }
-    verbs.run(build(Recipe, asked), root / "run")
+    verbs.run(build(Recipe, {**films(root, values), "check": ["parity"]}), root / "run")
     return root / "run"
 
 
