@@ -196,7 +196,7 @@ def load_model(model: Model, head: str, config: PreTrainedConfig, whole: bool = 
     check_numbers(made, model.label)
     if whole and (absent := [*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])]):
         what = f"{model.label} is not trained for {head}: it has no {sorted(absent)[0]}"
-        raise ModelError("model", what, "Give a model that was trained for the task")
+        raise ModelError("model", what, f"Give one that is, or train it first: `task: {head}`")
     needed = 1 + max(getattr(config, PROMPT, None) or [-1])
     if made.get_input_embeddings().num_embeddings < needed:
         made.resize_token_embeddings(needed)

@@ -34,9 +34,12 @@ def learned(folder: Path) -> dict[str, np.ndarray]:
 
 
 def fill(model: PreTrainedModel, folder: Path) -> None:
-    """Give a new static model, in place, the vectors that were learned, and the weights where it has such."""
+    """Give a new static model, in place, the vectors that were learned, and the weights where it has such; nothing where none
+    were."""
     import torch
 
+    if not (folder / FILE).is_file():
+        return
     found = learned(folder)
     body: Any = model.base_model
     held: dict[str, Any] = dict(body.named_parameters())

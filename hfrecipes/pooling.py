@@ -1,7 +1,8 @@
 """Pooling: a model that classifies by one vector a text, the embedding, which it says beside the logits.
 
 A model of transformers hands what its own layers make of a text to the last of them. For a head that pools, the vector is the
-mean of the last hidden states (or the first) at unit length instead: what two texts mean can be compared by it.
+mean of the last hidden states (or the first) at unit length instead: what two texts mean can be compared by it. Or it is the
+state of the masked token, as it is.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def _pooled(kind: Any) -> Any:
         name, pooling = getattr(self, MARK)
         body = self.get_encoder() if self.config.is_encoder_decoder else self.base_model
         states = body(input_ids=input_ids, attention_mask=attention_mask, **named).last_hidden_state
-        embeddings = vectors(states, attention_mask, pooling)
+        if pooling == "mask":
+            here = (input_ids == self.config.mask_token_id).unsqueeze(-1)
+            embeddings = (states * here.to(states.dtype)).sum(dim=1)
+        else:
+            embeddings = vectors(states, attention_mask, pooling)
         logits = self.get_submodule(name)(embeddings)
         loss = None if labels is None else ForSequenceClassificationLoss(labels, logits, self.config)
         return Embedded(loss, logits, embeddings)

@@ -16,6 +16,7 @@ from hfrecipes.compressors import Compressor
 from hfrecipes.data import Data
 from hfrecipes.destination import Publish
 from hfrecipes.episodes import Episodes
+from hfrecipes.errors import RecipeError
 from hfrecipes.family import Family
 from hfrecipes.fast_path import SETTINGS, Setting
 from hfrecipes.folds import Validate
@@ -111,8 +112,15 @@ class Recipe(Part, kind="recipes"):
 
     @property
     def head_taken(self) -> Head | None:
-        """The head of the recipe, or the one that its objective needs."""
-        return self.head or (Head.choose(self.objective.head) if self.objective.head else None)
+        """The head of the recipe, or the one that its objective needs. Raises RecipeError beside a pattern, which brings one."""
+        taken = self.head or (Head.choose(self.objective.head) if self.objective.head else None)
+        if taken is not None and self.task.pattern is not None:
+            where = f"{self.name}.task.{self.task.name}.pattern"
+            raise RecipeError(where, f"its words are the head, not {taken.name}", "Leave one of the two out")
+        if taken is not None and taken.pooling == "mask":
+            instead = "Write `task: {text-classification: {pattern: …}}`"
+            raise RecipeError(f"{self.name}.head.{taken.name}", "comes with a pattern alone", instead)
+        return taken
 
     @property
     def origin(self) -> Vectors | None:

@@ -27,6 +27,8 @@ CHARACTERS_PER_TOKEN = 40
 """A text is cut to this many characters for each token that fits, before it is tokenized: truncation alone does not bound
 the time that tokenizing takes. Words of ordinary text are far shorter."""
 
+MASKS = ("<mask>", "[MASK]")
+"""What people write where a word is masked, whatever the tokenizer calls it."""
 SAVE = "Save a fast tokenizer into it: AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
 PROMPT = "prompt_tokens"
 """The entry of a model's configuration with the ids, one after another, of the tokens that its tokenizer writes in front of every
@@ -96,25 +98,31 @@ class Tokens:
             raise ModelError("model", f"its tokenizer has no {name.replace('_', ' ')}", "Take a model that was trained with one")
         return self.names[name]
 
+    def masked(self, text: str) -> str:
+        """A text with the tokenizer's own mask where people wrote one."""
+        for name in MASKS:
+            text = text.replace(name, self.special("mask_token"))
+        return text
+
     def encode(self, texts: Sequence[str], pairs: Sequence[str | None] = ()) -> list[Encoding]:
         """One encoding a text with special tokens, cut to `max_length`; of a text and its partner where `pairs` has one."""
         self.tokenizer.enable_truncation(self.max_length)
         partners = pairs or [None] * len(texts)
-        both = [(self._clean(a), b) for a, b in zip(texts, partners, strict=True)]
-        return self._encoded([a if b is None else (a, self._clean(b)) for a, b in both])
+        both = [(self.clean(a), b) for a, b in zip(texts, partners, strict=True)]
+        return self._encoded([a if b is None else (a, self.clean(b)) for a, b in both])
 
     def windows(self, texts: Sequence[str], pairs: Sequence[str], stride: int) -> list[list[Encoding]]:
         """For each pair the encodings of the first text whole with one window after another of the second; neighbours share
         `stride` tokens. A first text that leaves no room is cut to half of the length."""
         half = self.max_length // 2
         self.tokenizer.no_truncation()
-        firsts = [self._clean(text) for text in texts]
+        firsts = [self.clean(text) for text in texts]
         short = []
         for text, encoding in zip(firsts, self._encoded(firsts, add_special_tokens=False), strict=True):
             short.append(text if len(encoding.ids) <= half else text[: encoding.offsets[half - 1][1]])
         room = min(stride, half // 2)
         self.tokenizer.enable_truncation(self.max_length, stride=room, strategy="only_second")
-        cleaned = [self._clean(text, whole=True) for text in pairs]
+        cleaned = [self.clean(text, whole=True) for text in pairs]
         found = self._encoded(list(zip(short, cleaned, strict=True)))
         return [[encoding, *encoding.overflowing] for encoding in found]
 
@@ -122,7 +130,7 @@ class Tokens:
         """For each row of words its encodings: one, or several where it is longer than the model reads. `word_ids` of an
         encoding says to which word each token belongs."""
         self.tokenizer.enable_truncation(self.max_length)
-        cleaned = [[self._clean(word) for word in row] for row in rows]
+        cleaned = [[self.clean(word) for word in row] for row in rows]
         return [[e, *e.overflowing] for e in self._encoded(cleaned, is_pretokenized=True)]
 
     def _encoded(self, given: Sequence[Any], **how: bool) -> list[Encoding]:
@@ -130,7 +138,7 @@ class Tokens:
         with explained("model", "its tokenizer fails on a text", "Take another tokenizer"):
             return list(self.tokenizer.encode_batch(given, **how))
 
-    def _clean(self, text: str, whole: bool = False) -> str:
+    def clean(self, text: str, whole: bool = False) -> str:
         """A text that the tokenizer can read in bounded time: no lone surrogates, not much longer than the model reads."""
         if not isinstance(text, str):
             raise DataError("data", f"{text!r:.60} stands where a text should be", "Write texts there alone")
@@ -169,7 +177,7 @@ class Tokens:
     def cut(self, text: str, length: int) -> str:
         """The beginning of a text that has at most `length` tokens."""
         self.tokenizer.no_truncation()
-        [encoding] = self._encoded([self._clean(text)], add_special_tokens=False)
+        [encoding] = self._encoded([self.clean(text)], add_special_tokens=False)
         return text if len(encoding.ids) <= length else text[: encoding.offsets[length - 1][1]]
 
 

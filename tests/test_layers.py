@@ -51,6 +51,8 @@ LAYERS = (
         "hub_collection",
         "publishable",
         "tokens",
+        "cloze",
+        "verbalising",
         "columns",
         "data",
         "sources",

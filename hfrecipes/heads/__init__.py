@@ -23,9 +23,9 @@ class Head(Part, kind="heads"):
     """Base of heads."""
 
     @property
-    def pooling(self) -> Literal["mean", "cls"] | None:
-        """How one vector of unit length is made of a text for the head to read: the `mean` of its tokens' states, or the first
-        one's (`cls`). None: the head reads what the model's own layers hand to the last one."""
+    def pooling(self) -> Literal["mean", "cls", "mask"] | None:
+        """How one vector is made of a text for the head to read: the `mean` of its tokens' states or the first one's (`cls`), at
+        unit length, or the state of its `mask`. None: the head reads what the model's own layers hand to the last one."""
         return None
 
     @property

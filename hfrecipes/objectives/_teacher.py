@@ -177,9 +177,13 @@ class Teacher:
         said = folder / "task.json"
         if said.is_file():
             task = read_json(said)["task"]
-            name = task if isinstance(task, str) else next(iter(task))
+            [(name, options)] = ({task: {}} if isinstance(task, str) else task).items()
             if name != self.training.task.name:
                 raise ModelError(WHERE, f"{given.label} does {name}", f"Give one that does {self.training.task.name}")
+            its, mine = options.get("pattern"), self.training.task.pattern
+            if (its and its["text"]) != (mine and mine.text):
+                what = f"{given.label} reads {its['text'] if its else 'texts as they are'}, and the student something else"
+                raise ModelError(WHERE, what, "Write the same `pattern` for both, or none")
         model: Any = load_model(given, self.head, config, whole=self.head != "feature-extraction")
         return model.eval().requires_grad_(False).to(self.training.device)
 

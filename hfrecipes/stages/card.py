@@ -22,6 +22,9 @@ FRONT = "card.json"
 """The front matter that was generated the last time."""
 TAGS = {"generative-question-answering": "text2text-generation", "span-corruption": "text2text-generation"}
 """The Hub's task of a task of ours that the Hub does not know."""
+PATTERN = """
+The model reads a text in a pattern, in which hfrecipes writes it by itself; elsewhere write: `{pattern}`.
+"""
 USE = """
 With transformers:
 
@@ -205,7 +208,8 @@ def _use(recipe: Recipe, run: Run) -> str:
         served = repository(repo, of_bundle(target)) if _apart(recipe) else repo
         if not recipe.task.generates:
             onnx = onnx_use(run, target, served, served if served != repo else f"{repo}/bundles/{target}")
-    return USE.format(
+    told = PATTERN.format(pattern=recipe.task.pattern.text) if recipe.task.pattern else ""
+    return told + USE.format(
         auto=auto(recipe), onnx=onnx, repo=repo, torch=torch, hfrecipes=HFRECIPES.format(repo=served, example=example_for(recipe))
     )
 

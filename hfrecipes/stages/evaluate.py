@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import load_from_disk
 
+from hfrecipes import verbalising
 from hfrecipes.averaging import ENSEMBLE, MC_DROPOUT, dropout_engine, ensemble_engine
 from hfrecipes.checkpoint import load_trained
 from hfrecipes.data import open_splits, take
@@ -105,17 +106,19 @@ def note_reading(run: Run) -> None:
 
 
 def before(recipe: Recipe, run: Run, rows: Sequence[Row]) -> dict[str, float]:
-    """The scores of the checkpoint that training started from, its new head as it was drawn."""
+    """The scores of the checkpoint that training started from."""
     predictor = Predictor.around(untrained(recipe, run), run.model)
     return score(predictor, rows, recipe.metrics(predictor.config))[0]
 
 
 def untrained(recipe: Recipe, run: Run) -> PreTrainedModel:
-    """The checkpoint that training started from, its new head as it was drawn."""
+    """The checkpoint that training started from: its new head as it was drawn, or as the words of a pattern give it."""
     from transformers import set_seed
 
     set_seed(recipe.seed)
-    return load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config_for(recipe, run))
+    model = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config_for(recipe, run))
+    verbalising.fill(model, run.data)
+    return model
 
 
 def baseline(recipe: Recipe, rows: Sequence[Row], config: Mapping[str, Any]) -> dict[str, float]:

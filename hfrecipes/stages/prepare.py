@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes import config as yaml
-from hfrecipes import origin
+from hfrecipes import origin, verbalising
 from hfrecipes.data import cut, each, few, fingerprint, open_splits, some, take, unlabelled
 from hfrecipes.errors import DataError, ModelError, RecipeError
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+    from hfrecipes.cloze import Cloze
     from hfrecipes.recipe import Recipe
     from hfrecipes.tokens import Tokens
 
@@ -61,6 +62,8 @@ def prepare(recipe: Recipe, run: Run) -> None:
         save_tokenizer(tokenizer, folder / "tokenizer")
         tokens = load_tokens(folder / "tokenizer", recipe.task.max_length, config)
         check_prompt(recipe, learned, tokens)
+        if recipe.task.pattern is not None:
+            learned |= with_pattern(recipe, recipe.task.pattern, learned, tokens, folder)
         counts = {}
         for name, part in {"train": train, "validation": validation}.items():
             counts[name] = encode(part, recipe, tokens, config, folder / name)
@@ -146,6 +149,14 @@ def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> Non
     if count > tokens.max_length // 2:
         what = f"{count} of the {tokens.max_length} tokens that the model reads leave no room for the text"
         raise RecipeError(f"{where}.tokens", what, "Write less")
+
+
+def with_pattern(recipe: Recipe, pattern: Cloze, learned: dict[str, Any], tokens: Tokens, folder: Path) -> dict[str, Any]:
+    """What the checkpoint knows of the words of a pattern. Raises RecipeError for a family without masks."""
+    where = f"{recipe.name}.task.{recipe.task.name}.pattern"
+    if recipe.family.architecture != "encoder":
+        raise RecipeError(where, f"{recipe.name} has no masked words", "Take an encoder (`recipe: bert`), or leave it out")
+    return verbalising.learn(pattern, recipe.model, tokens, learned, where, folder)
 
 
 def tokenizer_for(recipe: Recipe, train: Dataset) -> PreTrainedTokenizerBase:

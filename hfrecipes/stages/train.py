@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed, energy, origin, zeros
+from hfrecipes import distributed, energy, origin, verbalising, zeros
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
@@ -168,8 +168,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     start = load_model(recipe.model, head_for(recipe), config)
-    if recipe.origin is not None:
-        origin.fill(start, run.data)
+    origin.fill(start, run.data)
+    verbalising.fill(start, run.data)
     kept = zeros.masks(start)
     model = recipe.strategy.prepare(start, recipe.family)
     rows = BatchesWithEntries(batches)

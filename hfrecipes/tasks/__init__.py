@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+    from hfrecipes.cloze import Cloze
     from hfrecipes.columns import Column
     from hfrecipes.family import Architecture
     from hfrecipes.metrics import Metric
@@ -52,7 +53,8 @@ class Task(Part, kind="tasks"):
     after every epoch; elsewhere the validation loss decides. `generates`: an answer is a text that the model writes, under the
     `generation` options. `by_likelihood`: a model is measured by how likely it finds the rows, not by its answers.
     `reads_as_encoded`: in training a row is one input of the model, read as it was encoded, not changed at every step.
-    `label_column` may hold nothing in a row that a teacher answers for.
+    `label_column` may hold nothing in a row that a teacher answers for. With a `pattern` a row is written into it, and the word
+    in its masked place is the answer.
     """
 
     heads: ClassVar[Mapping[Architecture, str]]
@@ -65,6 +67,7 @@ class Task(Part, kind="tasks"):
     reads_as_encoded: ClassVar[bool] = True
     label_column: ClassVar[str] = ""
     max_length: int | None = None
+    pattern: Cloze | None = None
     generation: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

@@ -59,7 +59,7 @@ class FillMask(Task):
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
         mask = tokens.special("mask_token")
-        texts = [row["text"].replace("<mask>", mask).replace("[MASK]", mask) for row in rows]
+        texts = [tokens.masked(row["text"]) for row in rows]
         if any(mask not in text for text in texts):
             raise DataError("text", "has no mask", f"Write {mask} where a word is missing")
         return [{**tokens.features(e), "row": i} for i, e in enumerate(tokens.encode(texts))]
@@ -109,8 +109,7 @@ class FillMask(Task):
         odds = np.exp(logits - logits.max())
         best = np.argsort(-odds)[: self.top]
         words = tuple((tokens.text([i]), float(odds[i] / odds.sum())) for i in best)
-        text = row["text"].replace("<mask>", mask).replace("[MASK]", mask)
-        return Filled(words, text.replace(mask, words[0][0], 1))
+        return Filled(words, tokens.masked(row["text"]).replace(mask, words[0][0], 1))
 
     def row(self, given: Any) -> Row:
         return {"text": given} if isinstance(given, str) else {"text": given["text"]}

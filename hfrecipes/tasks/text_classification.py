@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from hfrecipes.cloze import Cloze
 from hfrecipes.columns import Column
 from hfrecipes.errors import DataError
 from hfrecipes.family import Architecture
@@ -48,11 +49,16 @@ class TextClassification(Task):
 
     `problem` is found from the label column where it is not given: a list of names means several labels, a decimal number
     means regression, anything else one label. `threshold` is the probability from which one of several labels is given.
+
+    With a `pattern`, such as `"{text} It was [MASK]."`, an encoder that was trained on masked words says which of the labels'
+    words fits best (Schick and Schütze 2021, arXiv:2001.07676): `{text: …, words: {positive: great}}`. The logits are those of
+    its masked-language-modelling head, from before the training on (`before: true` measures them).
     """
 
     problem: Literal["single_label_classification", "multi_label_classification", "regression"] | None = None
     max_length: Annotated[int, Field(gt=2)] | None = None
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    pattern: Cloze | None = None
 
     heads: ClassVar[Mapping[Architecture, str]] = {
         "encoder": "text-classification",
@@ -103,7 +109,10 @@ class TextClassification(Task):
         return "label" if config["problem_type"] == "single_label_classification" else None
 
     def encode(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
-        encoded = tokens.encode([row["text"] for row in rows], [row.get("text_pair") for row in rows])
+        if self.pattern is not None:
+            encoded = self.pattern.encode(rows, tokens)
+        else:
+            encoded = tokens.encode([row["text"] for row in rows], [row.get("text_pair") for row in rows])
         return [{**tokens.features(encoding), "row": i} for i, encoding in enumerate(encoded)]
 
     def examples(self, rows: Sequence[Row], tokens: Tokens, config: Mapping[str, Any]) -> list[Features]:
