@@ -91,7 +91,8 @@ class Run:
     def create(cls, path: str | Path, identity: Mapping[str, Any], yaml: str) -> Run:
         """A new run folder, or the one that is there when it is a run of the same recipe.
 
-        `identity` is what makes two recipes the same one: anything else may change between two runs into one folder.
+        `identity` is what makes two recipes the same one: anything else may change between two runs into one folder. Where no
+        stage was finished, a mistake in the recipe was in the way, and the folder takes the recipe without it.
         """
         run = cls(Path(path))
         try:
@@ -100,6 +101,9 @@ class Run:
             if not run.recipe_file.exists() and any(file.name != LOCK for file in run.path.iterdir()):
                 raise RunError(str(path), "is neither empty nor a run", "Give another folder with -o")
             state.mkdir(exist_ok=True)
+            if not any(file.name != "identity.json" for file in state.glob("*.json")):
+                (state / "identity.json").unlink(missing_ok=True)
+                run.recipe_file.unlink(missing_ok=True)
             before = read_json(state / "identity.json") if (state / "identity.json").exists() else dict(identity)
             for key, entry in identity.items():
                 if before.get(key) != entry:

@@ -109,8 +109,16 @@ def test_a_run_is_created_once_and_opened_again(tmp_path: Path) -> None:
 
 def test_a_run_of_another_recipe_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     Run.create(tmp_path, IDENTITY, "recipe: bert\n")
+    write_json(tmp_path / "stages/prepare.json", {})
     with pytest.raises(RunError, match=r"holds a run of another recipe \(data: a, not b\). Give another folder"):
         Run.create(tmp_path, {**IDENTITY, "data": "b"}, "recipe: other\n")
+    assert (tmp_path / "recipe.yaml").read_text() == "recipe: bert\n"
+    assert read_json(tmp_path / "stages/identity.json") == IDENTITY
+
+
+def test_a_run_in_which_nothing_was_finished_takes_another_recipe(tmp_path: Path) -> None:
+    Run.create(tmp_path, {**IDENTITY, "data": "a typing error"}, "recipe: wrong\n")
+    Run.create(tmp_path, IDENTITY, "recipe: bert\n")
     assert (tmp_path / "recipe.yaml").read_text() == "recipe: bert\n"
     assert read_json(tmp_path / "stages/identity.json") == IDENTITY
 
