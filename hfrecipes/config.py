@@ -101,7 +101,7 @@ def read(path: Path) -> dict[str, Any]:
             text = stream.read(LARGEST + 1)
     except FileNotFoundError:
         raise RecipeError(
-            str(path), "there is no such recipe", "`hfrecipes list` names those that come with the library"
+            str(path), "there is no such recipe", "Paths are relative to the folder you are in; `hfrecipes init DATA` writes one"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(str(path), f"cannot be read: {error}", "Give a YAML file in UTF-8") from None

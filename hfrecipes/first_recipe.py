@@ -78,6 +78,9 @@ def look(path: str, task: str | None = None, columns: Mapping[str, str] | None =
     splits = open_splits(Data(path))
     rows = splits["train"] if "train" in splits else splits[next(iter(splits))]
     given = dict(columns or {})
+    for role, name in given.items():
+        if name not in rows.column_names:
+            raise DataError("--column", f"{path} has no column '{name}' for {role}", hint(name, rows.column_names))
     if task is None:
         task = next((name for name in TRIED if _roles(name, rows, given) is not None), "text-generation")
     found = _roles(task, rows, given)

@@ -205,7 +205,7 @@ def test_a_mistake_in_the_yaml_is_one_line(content: str, words: Sequence[str], r
 
 def test_a_yaml_that_is_not_there_is_one_line(refused: Refused, tmp_path: Path) -> None:
     line = refused("fit", tmp_path / "none.yaml")
-    assert "none.yaml: there is no such recipe" in line and "hfrecipes list" in line
+    assert "none.yaml: there is no such recipe" in line and "`hfrecipes init DATA` writes one" in line
 
 
 def test_a_yaml_that_is_a_folder_or_no_text_is_one_line(refused: Refused, tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_texts_that_are_not_english_get_a_model_that_reads_them(tmp_path: Path) 
     assert look(str(write_lines(tmp_path / "train.jsonl", RUSSIAN))).model == "FacebookAI/xlm-roberta-base"
 
 
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "train.jsonl", SHAPES)
+    with pytest.raises(
+        DataError, match=r"has no column 'knd' for label\. Did you mean 'kind'\? One of: id, what_they_wrote, kind"
+    ):
+        look(str(file), columns={"label": "knd"})
+
+
 def test_what_no_task_reads_is_refused_with_the_columns(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "train.jsonl", [{"number": i} for i in range(20)])
     with pytest.raises(DataError, match=r"wants text \(the text\)\. Say which they are: --column ROLE=NAME, of: number"):
