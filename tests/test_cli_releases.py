@@ -119,7 +119,9 @@ def test_a_name_of_the_hub_is_a_repository_unless_there_is_such_a_folder(
     monkeypatch.chdir(where.parent.parent)
     assert spoken(capsys, "promote", "me/intents", "v2") == ["production: none -> v2"]
     assert spoken(capsys, "releases", "me/intents")[2] == "* v2    2026-01-01T00:00:00+00:00  v2v2v2v2v2v2"
-    assert spoken(capsys, "rollback", "me/intents", code=2) == ["error: me/intents: has nothing to roll back to."]
+    asked, refused = spoken(capsys, "rollback", "me/intents", code=2)
+    assert asked == "there is no folder me/intents: asking the Hub"
+    assert refused == "error: me/intents: has nothing to roll back to."
     here = str(where.relative_to(Path.cwd()))
     assert here.count("/") == 1
     assert spoken(capsys, "promote", here, "v1") == ["production: none -> v1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,7 @@ def _opened(where: str) -> Releases:
     if NAME.fullmatch(where) and not Path(where).exists():
         from hfrecipes.publishing import HubReleases
 
+        print(f"there is no folder {where}: asking the Hub", file=sys.stderr)
         return HubReleases(where, check=_smoke)
     return Registry(Path(where).expanduser(), _smoke)
 
