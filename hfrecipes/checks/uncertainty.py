@@ -11,7 +11,7 @@ from pydantic import Field
 from hfrecipes.checks import Check, Trial, Verdict
 from hfrecipes.folder import read_json, sha256
 from hfrecipes.part import value
-from hfrecipes.uncertainty import COVERAGE, FILE, UNFITTED, calibration_error, dump, judged, summary
+from hfrecipes.uncertainty import COVERAGE, FEWEST, FILE, UNFITTED, calibration_error, dump, judged, summary
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
@@ -44,6 +44,8 @@ class Uncertainty(Check):
         error = found["calibration_error"]
         helps = "lowers it from" if error < found["plain_error"] else "does not lower it from"
         heat = f"a temperature of {found['temperature']:.2f} {helps} {found['plain_error']:.4f}"
+        if found["fitted_on"] < FEWEST:
+            heat = f"no temperature was fitted: {found['fitted_on']} held-out rows are fewer than {FEWEST}"
         words = f"calibration error {error:.4f} (at most {self.max_error}), {heat}"
         if found["coverage"] is None:
             return Verdict(self.name, error <= self.max_error, f"{words}; too few right answers for a coverage")

@@ -112,6 +112,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("edge_cases", {"cases": {}, "own": [{"given": "a", "expected": "b", "answer": "c"}]}, "'a' gave c"),
     ("uncertainty", {**WORTH, "belongs": False}, "is not that of its weights"),
     ("uncertainty", {**WORTH, "fitted_on": 0}, "the served bundle has no uncertainty.json"),
+    ("uncertainty", {**WORTH, "fitted_on": 40, "calibration_error": 0.2}, "40 held-out rows are fewer than 50"),
     ("uncertainty", {**WORTH, "calibration_error": 0.2, "coverage": None}, "too few right answers for a coverage"),
     ("preprocessing", {**FRESH, "error": "no such file", "equal": None}, "does not answer in a new process: no such file"),
     ("monitoring", {"there": False}, "the checkpoint has no baseline.json"),
