@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.requirements import Requirement
 
 from hfrecipes import __version__, installed
+from hfrecipes.data import open_splits, take
 from hfrecipes.errors import UserError
 from hfrecipes.hardware import hardware
 from hfrecipes.targets import Target
@@ -68,16 +70,20 @@ def devices() -> Facts:
 def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
     """What keeps a recipe from running here, and what it will do without, a line each."""
     from hfrecipes.arguments import check_arguments
+    from hfrecipes.stages.check import foreseen
     from hfrecipes.stages.train import head_for
     from hfrecipes.tracking import check_trackers
 
+    def trains() -> None:
+        check_arguments(recipe)
+        check_trackers(recipe)
+
     stops: list[str] = []
     checks: tuple[Callable[[], Any], ...] = (
-        recipe.data.local,
+        lambda: _columns(recipe),
         recipe.model.locate,
         lambda: head_for(recipe),
-        lambda: check_arguments(recipe),
-        lambda: check_trackers(recipe),
+        trains,
     )
     for check in checks:
         try:
@@ -89,6 +95,7 @@ def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
         for target in recipe.export
         if (words := target.lacking()) is not None
     ]
+    notes += [f"ship will refuse it: {line}" for line in foreseen(recipe)] if not stops else []
     remote = {"data": recipe.data.local() is None if not stops else False, "model": _is_remote(recipe)}
     notes += [f"{name}: comes from the Hub, or from its cache" for name, so in remote.items() if so]
     if any(remote.values()) and os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
@@ -102,6 +109,13 @@ def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
 def python() -> str:
     """This Python and this hfrecipes."""
     return f"hfrecipes {__version__}, Python {sys.version.split()[0]}"
+
+
+def _columns(recipe: Recipe) -> None:
+    """Refuse training rows on this machine without the columns that the task reads."""
+    if recipe.data.local() is not None:
+        data = dataclasses.replace(recipe.data, drop_leaks=False)
+        take(data, open_splits(data), data.train, recipe.task.columns)
 
 
 def _is_remote(recipe: Recipe) -> bool:

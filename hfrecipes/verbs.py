@@ -80,13 +80,16 @@ def fit(recipe: Recipe, out: str | Path) -> Run:
     return run
 
 
-def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | None = None) -> Report:
+def ship(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path | None = None, again: bool = False) -> Report:
     """Export, measure and check a finished fit, and publish it where the recipe says so. Raises CheckFailed where a check refuses
-    that `waive` gives no reason for; report and card are written first. With a private `key` the checklist is signed."""
+    that `waive` gives no reason for; report and card are written first. With a private `key` the checklist is signed. What was
+    measured before is measured `again` on request, say where the machine had other work."""
     from hfrecipes.report import Report
     from hfrecipes.stages.publish import publish
 
     with alone(run.path):
+        for stage in ("measure", "check") if again else ():
+            (run.path / f"stages/{stage}.json").unlink(missing_ok=True)
         recipe = examine(run, waive, key)
         if recipe.publish is not None:
             publish(recipe, run)
@@ -119,8 +122,13 @@ def examine(run: Run, waive: Mapping[str, str] = MappingProxyType({}), key: Path
 
 
 def run(recipe: Recipe, out: str | Path) -> Report:
-    """`fit`, then `ship`."""
+    """`fit`, then `ship`. What `ship` will refuse, whatever is trained, is said before."""
+    from hfrecipes.stages import log
+    from hfrecipes.stages.check import foreseen
+
     with alone(out):
+        for line in foreseen(recipe):
+            log.warning("the release will be refused. %s", line)
         return ship(fit(recipe, out))
 
 

@@ -17,6 +17,8 @@ from hfrecipes.cli import main
 from hfrecipes.config import build
 from hfrecipes.folder import read_json, write_json
 from hfrecipes.recipe import Recipe
+from hfrecipes.stages.check import foreseen
+from tests.conftest import sentiment, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,9 @@ def test_doctor_finds_nothing_missing_for_a_recipe_that_runs(
     [
         ("data.path=/no/such/folder", "MISSING  data.path: there is no file or folder /no/such/folder."),
         ("model=package:nothing_of_this_name/model", "MISSING  model: "),
+        ("data.label=labl", "MISSING  data.label: there is no column 'labl' in the split 'train' of "),
+        ("data.lable=label", "MISSING  data: unknown key 'lable'. Did you mean 'label'?"),
+        ("train.learning_rat=0.1", "MISSING  bert.train.learning_rat: unknown key. Did you mean learning_rate"),
         ("train.learning_rate=0", "MISSING  train.learning_rate: is 0."),
         ("train.report_to=comet_ml", "MISSING  bert.train.report_to: comet_ml is not installed."),
     ],
@@ -86,3 +91,26 @@ def test_doctor_names_what_is_missing(
     assert stop.value.code == 1
     assert said in told and "can run here" not in told
     assert json.dumps(told).count("MISSING") == 1
+
+
+def test_doctor_and_run_say_before_what_will_be_refused(
+    recipe_file: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = str(write_lines(tmp_path / "rows.jsonl", sentiment(20)))
+    place = {"registry": str(tmp_path / "releases")}
+    bare = Recipe.load(recipe_file(data=rows, export=["cpu"], check=None))
+    assert [line.partition(":")[0] for line in foreseen(bare)] == [
+        "held_out",
+        "cross_validation",
+        "budget",
+        "failure_modes",
+        "rollback",
+    ]
+    some = recipe_file(data=rows, export=["cpu"], check=["held_out"], publish=place)
+    assert [line.partition(":")[0] for line in foreseen(Recipe.load(some))] == ["held_out", "publish"]
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", str(some)])
+    said = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "note     ship will refuse it: held_out: there is no test split" in said
+    assert "note     ship will refuse it: publish: the checklist does not show cross_validation, slices" in said

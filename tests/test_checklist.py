@@ -178,7 +178,7 @@ def test_a_missing_tokenizer_file_is_refused(ship_again: Callable[..., None]) ->
 def test_a_waived_defect_is_shipped_with_the_reason_in_card_and_checklist(
     ship_again: Callable[..., None], tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckFailed, match=r"not published\. The checklist does not show held_out, cross_validation"):
+    with pytest.raises(CheckFailed, match=r"not published: the checklist does not show held_out, cross_validation"):
         ship_again(slower, "budget", budget="the customer waits gladly")
     run = tmp_path / "run"
     [item] = read_json(run / "checklist.json")["items"]

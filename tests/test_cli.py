@@ -137,6 +137,15 @@ def test_the_guard_of_imports_sees_an_import() -> None:
     assert "datasets" in loaded("import datasets")
 
 
+def test_ship_measures_once_and_again_when_it_is_asked_to(called: Called, finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    measured = {name: (run / f"stages/{name}.json").read_text() for name in ("measure", "check")}
+    called("ship", run)
+    assert all((run / f"stages/{name}.json").read_text() == record for name, record in measured.items())
+    called("ship", run, "--again")
+    assert all((run / f"stages/{name}.json").read_text() != record for name, record in measured.items())
+
+
 def test_predict_reads_columns_from_json(called: Called, finished: Path) -> None:
     one, other = called("predict", finished, '{"text": "the film was great"}', "the film was great").splitlines()
     assert one == other

@@ -89,6 +89,10 @@ class Check(Part, kind="checks"):
     of_candidates: ClassVar[bool] = False
     texts: ClassVar[tuple[str, ...]] = ()
 
+    def foreseen(self, recipe: Recipe) -> str | None:
+        """Why it will refuse whatever is trained, as far as the recipe alone says."""
+        return None
+
     def gather(self, case: Case) -> dict[str, Any]:
         """The evidence, as values of JSON; nothing where the figures of the candidates are all there is to see."""
         return {}

@@ -12,6 +12,9 @@ from hfrecipes.part import value
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
+    from hfrecipes.recipe import Recipe
+
+NONE = "no budget is named. Write `budget: {p95_ms: …, max_mb: …}`"
 
 
 @value
@@ -22,6 +25,9 @@ class Budget(Check):
     p95_ms: Annotated[float, Field(gt=0)] | None = None
     max_mb: Annotated[float, Field(gt=0)] | None = None
 
+    def foreseen(self, recipe: Recipe) -> str | None:
+        return NONE if self.p95_ms is None and self.max_mb is None else None
+
     def gather(self, case: Case) -> dict[str, Any]:
         return {"hardware": hardware()}
 
@@ -29,7 +35,7 @@ class Budget(Check):
         facts, machine = trial.candidates[trial.served], trial.evidence[self.name]["hardware"]
         if self.p95_ms is None and self.max_mb is None:
             today = f"today {facts['p95_ms']:.2f} ms and {facts['mb']:.1f} MB"
-            return Verdict(self.name, False, f"no budget is named. Write `budget: {{p95_ms: …, max_mb: …}}`; {today}")
+            return Verdict(self.name, False, f"{NONE}; {today}")
         slow = self.p95_ms is not None and facts["p95_ms"] > self.p95_ms
         big = self.max_mb is not None and facts["mb"] > self.max_mb
         time = f"p95 {facts['p95_ms']:.2f} ms" + (f" (at most {self.p95_ms})" if self.p95_ms else "")

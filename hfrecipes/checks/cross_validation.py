@@ -13,6 +13,9 @@ from hfrecipes.part import value
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
+    from hfrecipes.recipe import Recipe
+
+NONE = "no folds were trained. Write `validate: {folds: 5}`"
 
 
 @value
@@ -24,6 +27,9 @@ class CrossValidation(Check):
 
     max_sd: Annotated[float, Field(ge=0)] = 0.1
 
+    def foreseen(self, recipe: Recipe) -> str | None:
+        return NONE if recipe.validate is None else None
+
     def gather(self, case: Case) -> dict[str, Any]:
         file = case.run.path / "folds.json"
         if not file.is_file() or case.recipe.validate is None:
@@ -34,7 +40,7 @@ class CrossValidation(Check):
     def judge(self, trial: Trial) -> Verdict:
         found = trial.evidence[self.name]
         if not found["folds"]:
-            return Verdict(self.name, False, "no folds were trained. Write `validate: {folds: 5}`")
+            return Verdict(self.name, False, NONE)
         mean, sd = found["mean"][trial.metric], found["sd"][trial.metric]
         count = len(found["folds"])
         limit = self.max_sd * abs(mean)

@@ -12,6 +12,9 @@ from hfrecipes.part import value
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
+    from hfrecipes.recipe import Recipe
+
+HOW = f"them under '{LIMITS}' in {FILE} of the run, or as `card: {{limits: …}}`"
 
 
 @value
@@ -20,6 +23,10 @@ class FailureModes(Check):
     where what the other checks found is listed beside it, or as `card: {limits: …}` in the recipe."""
 
     min_words: Annotated[int, Field(gt=0)] = 5
+
+    def foreseen(self, recipe: Recipe) -> str | None:
+        written = recipe.card.limits if recipe.card else None
+        return None if written else f"nobody has written down the limits of the model. Write {HOW}"
 
     def gather(self, case: Case) -> dict[str, Any]:
         file = case.run.path / FILE
@@ -30,6 +37,6 @@ class FailureModes(Check):
     def judge(self, trial: Trial) -> Verdict:
         count = len(trial.evidence[self.name]["limits"].split())
         if count < self.min_words:
-            what = f"the limits of the model are described in {count} words (at least {self.min_words}). Write them under "
-            return Verdict(self.name, False, f"{what}'{LIMITS}' in {FILE} of the run, or as `card: {{limits: …}}`")
+            what = f"the limits of the model are described in {count} words (at least {self.min_words})"
+            return Verdict(self.name, False, f"{what}. Write {HOW}")
         return Verdict(self.name, True, f"the limits of the model are described in {count} words")

@@ -15,8 +15,10 @@ from hfrecipes.traffic import text_of
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
+    from hfrecipes.recipe import Recipe
 
 SHOWN = 10
+NONE = "there is no test split: the rows that were measured on chose the model, too"
 
 
 @value
@@ -31,6 +33,10 @@ class HeldOut(Check):
     max_near: Annotated[float, Field(ge=0, le=1)] = 0.05
     similarity: Annotated[float, Field(gt=0, le=1)] = 0.9
     max_reads: Annotated[int, Field(gt=0)] = 1
+
+    def foreseen(self, recipe: Recipe) -> str | None:
+        data = recipe.data
+        return NONE if data.local() is not None and data.test not in open_splits(data) else None
 
     def gather(self, case: Case) -> dict[str, Any]:
         data, roles = case.recipe.data, case.recipe.task.columns
@@ -58,7 +64,7 @@ class HeldOut(Check):
     def judge(self, trial: Trial) -> Verdict:
         found = trial.evidence[self.name]
         if not found["test_split"]:
-            return Verdict(self.name, False, "there is no test split: the rows that were measured on chose the model, too")
+            return Verdict(self.name, False, NONE)
         share = found["near"] / max(1, found["rows"])
         passed = found["exact"] <= self.max_exact and share <= self.max_near and found["reads"] <= self.max_reads
         return Verdict(

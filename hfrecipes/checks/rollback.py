@@ -13,6 +13,9 @@ from hfrecipes.part import value
 
 if TYPE_CHECKING:
     from hfrecipes.checks import Case
+    from hfrecipes.recipe import Recipe
+
+NONE = "no place for releases is named, so none could be gone back to. Write `publish: {registry: releases/NAME}`"
 
 
 @value
@@ -22,6 +25,9 @@ class Rollback(Check):
     zero, when it is worse for certain. The first release has none to go back to."""
 
     max_drop: Annotated[float, Field(ge=0)] = 0.01
+
+    def foreseen(self, recipe: Recipe) -> str | None:
+        return NONE if recipe.publish is None else None
 
     def gather(self, case: Case) -> dict[str, Any]:
         publish = case.recipe.publish
@@ -46,8 +52,7 @@ class Rollback(Check):
     def judge(self, trial: Trial) -> Verdict:
         found = trial.evidence[self.name]
         if found["place"] is None:
-            what = "no place for releases is named, so none could be gone back to. Write `publish: {registry: releases/NAME}`"
-            return Verdict(self.name, False, what)
+            return Verdict(self.name, False, NONE)
         if found["previous"] is None:
             return Verdict(self.name, True, f"the first release in {found['place']}: there is none to go back to")
         if found["error"]:

@@ -18,6 +18,7 @@ def ship(
         list[str] | None, typer.Option(metavar="CHECK=REASON", help="Let a check fail, for a reason that report and card tell.")
     ] = None,
     sign: Annotated[Path | None, typer.Option(metavar="KEY", help="Sign the checklist with a private key in PEM.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure again, say where the machine had other work.")] = False,
     wait: Wait = False,
 ) -> None:
     """Export, measure and check a run that was fitted, and publish it where its recipe says so."""
@@ -26,7 +27,7 @@ def ship(
 
     waived = dict(_waiver(entry) for entry in waive or [])
     found = Run.open(run)
-    finish(lambda: verbs.ship(found, waived, sign), run, wait)
+    finish(lambda: verbs.ship(found, waived, sign, again), run, wait)
 
 
 def verify(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.card import FILE, LIMITS, section
-from hfrecipes.checks import Case, Trial, Verdict
+from hfrecipes.checks import CHECKLIST, Case, Trial, Verdict
 from hfrecipes.errors import CheckFailed, UserError
 from hfrecipes.folder import Run, opened, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
@@ -37,6 +37,22 @@ def check(recipe: Recipe, run: Run) -> None:
             what = "no bundle runs on this machine, so none was measured. Add cpu to `export`"
             verdicts = [Verdict("measured", False, what)]
     write_json(run.path / "checks.json", [dataclasses.asdict(verdict) for verdict in verdicts])
+
+
+def foreseen(recipe: Recipe) -> list[str]:
+    """What will refuse the release whatever is trained, as far as the recipe says, a line each."""
+    if not recipe.export:
+        return []
+    found = [f"{part.name}: {why}" for part in recipe.checks if (why := part.foreseen(recipe))]
+    missing = unshown([part.name for part in recipe.checks]) if recipe.publish else ""
+    return [*found, f"publish: {missing}"] if missing else found
+
+
+def unshown(names: Collection[str]) -> str:
+    """What is wrong with these checks for who wants to publish; empty where nothing is."""
+    missing = [name for name in CHECKLIST if name not in names]
+    what = f"the checklist does not show {', '.join(missing)}: name them in `check`, or leave it out"
+    return what if missing else ""
 
 
 def gathered(recipe: Recipe, seen: Case, folder: Path) -> dict[str, Any]:

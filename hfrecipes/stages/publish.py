@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from hfrecipes import distributed
 from hfrecipes.apart import assemble_apart
-from hfrecipes.checks import CHECKLIST
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
 from hfrecipes.release import assemble
 from hfrecipes.stages import log
 from hfrecipes.stages.card_apart import card_apart
+from hfrecipes.stages.check import unshown
 from hfrecipes.verification import LIST, smoke_apart, verify
 
 if TYPE_CHECKING:
@@ -30,11 +30,8 @@ def publish(recipe: Recipe, run: Run) -> Release:
 def _publish(recipe: Recipe, run: Run) -> Release:
     assert recipe.publish is not None
     found = read_json(run.path / LIST)
-    shown = {item["check"] for item in found["items"]}
-    if missing := [name for name in CHECKLIST if name not in shown]:
-        raise CheckFailed(
-            f"not published. The checklist does not show {', '.join(missing)}: name them in `check`, or leave it out"
-        )
+    if missing := unshown({item["check"] for item in found["items"]}):
+        raise CheckFailed(f"not published: {missing}")
     with tempfile.TemporaryDirectory() as scratch:
         release = (_apart if recipe.publish.apart else _together)(recipe, run, Path(scratch))
     log.info("%s in %s, sha256 %s", release.name, recipe.publish.where, release.fingerprint[:12])
