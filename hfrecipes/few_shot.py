@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hfrecipes.objectives import Objective
     from hfrecipes.tasks import Row
 
-Answer = Callable[[Episode], "np.ndarray"]
+Answer = Callable[[Episode], np.ndarray]
 """An episode -> the way that each of its queries is said to be of, in the order of the queries."""
 STEPS, RATE = 10, 1e-4
 """Of AdamW in the baseline that trains every weight on the support."""

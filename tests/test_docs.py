@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import hfrecipes
 from hfrecipes.cli import COMMANDS
 from hfrecipes.part import names
 from tests.benchmarks.__main__ import AREAS
@@ -50,3 +53,13 @@ def test_the_guide_names_parts_that_there_are() -> None:
     for field, kind in (("strategy", "strategies"), ("objective", "objectives"), ("tokenizer", "tokenizers")):
         named = [name for found in re.findall(rf"`{field}: ([\w| ]+)`", text) for name in found.split(" | ")]
         assert named and {*named} <= {*names(kind)}, (field, named)
+
+
+def test_the_reference_is_made_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("pdoc", reason="needs pdoc: pip install pdoc")
+    command = [sys.executable, "-W", "error", str(ROOT / "examples/docs/reference.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    public = (tmp_path / "hfrecipes.html").read_text("utf-8")
+    assert all(f'id="{name}"' in public for name in hfrecipes.__all__)
+    assert "early_stopping" in public, "a recipe's fields are its signature"
