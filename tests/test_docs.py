@@ -15,7 +15,12 @@ from hfrecipes.part import names
 from tests.benchmarks.__main__ import AREAS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*sorted((ROOT / "examples/docs").glob("*.md")), ROOT / "README.md", ROOT / "recipes/README.md"]
+PAGES = [
+    *sorted((ROOT / "examples/docs").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "recipes/README.md",
+    ROOT / ".github/CONTRIBUTING.md",
+]
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
