@@ -25,9 +25,12 @@ def vectors(recipe: RecipeFile, overrides: Overrides = None, out: Out = None) ->
 
 
 def words(
-    where: Annotated[Path, typer.Argument(metavar="RUN", help="A run of static vectors, or a text file of vectors.")],
+    where: Annotated[Path, typer.Argument(metavar="RUN", help="A run, or a text file of vectors.")],
     expressions: Annotated[list[str] | None, typer.Argument(metavar="[WORDS]...", help='Such as "king - man + woman".')] = None,
     count: Annotated[int, typer.Option(min=1, help="Neighbours to show.")] = 10,
+    within: Annotated[
+        list[str] | None, typer.Option("--within", metavar="TEXT", help="A text with the word: its vector there, in context.")
+    ] = None,
     before: Annotated[
         bool, typer.Option("--before", help="The vectors as they were learned, not as training left them.")
     ] = False,
@@ -37,10 +40,16 @@ def words(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the vectors as text, in word2vec's format.")] = None,
 ) -> None:
-    """The words nearest to a word or a sum of words; how many analogies come out, and how well likeness agrees with people's."""
+    """The words nearest to a word or a sum of words; how many analogies come out, and how well likeness agrees with people's.
+    With texts, a word's vectors in context beside its one without: `hfrecipes words RUN bank --within "…" --within "…"`."""
     from hfrecipes.dictionary import words_of
     from hfrecipes.words import agreement, read_pairs, read_questions, write_vectors
 
+    if within:
+        if before or analogies or pairs or out:
+            raise UserError("--within", "asks for one word in texts and for nothing else", "Leave the other options out")
+        in_context(where, expressions or [], within, count)
+        return
     if not (expressions or analogies or pairs or out):
         raise UserError("words", "nothing is asked", 'Write words, such as "king - man + woman", or --analogies FILE')
     found = words_of(where, before)
@@ -61,3 +70,20 @@ def words(
     if out is not None:
         write_vectors(found, out)
         print(f"{len(found.names)} vectors in {out}")
+
+
+def in_context(where: Path, asked: list[str], texts: list[str], count: int) -> None:
+    """Print what a word's vectors in texts are near to. Raises UserError where it is not one word."""
+    from hfrecipes.senses import senses
+
+    if len(asked) != 1:
+        raise UserError("words", f"{len(asked)} words are asked for in these texts", "Write one: words RUN bank --within TEXT")
+    found = senses(where, asked[0], texts, count)
+    for number, (text, near) in enumerate(zip(found.texts, found.near, strict=True)):
+        like = "" if number == 0 else f"  {found.likeness[0, number]:.3f} to the first"
+        print(f"{found.word} in: {text}{like}")
+        for word, other, cosine in near:
+            print(f"  {cosine:.3f}  {word}  in: {other:.80}")
+    print(f"{found.word} anywhere, by its one vector without context")
+    for word, cosine in found.static:
+        print(f"  {cosine:.3f}  {word}")
