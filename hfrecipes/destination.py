@@ -14,6 +14,8 @@ from hfrecipes.pointer import FILE
 if TYPE_CHECKING:
     from hfrecipes.releases import Release, Releases
 
+LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN"
+
 
 @value
 class Publish(Checked):
@@ -55,6 +57,12 @@ class Publish(Checked):
     def where(self) -> str:
         """The place as people call it, without the folders that it lies in."""
         return Path(self.registry).name if self.registry else str(self.repo)
+
+    def lacking(self) -> str | None:
+        """Why nothing can be published there from this machine, as far as it says itself."""
+        from huggingface_hub import get_token
+
+        return f"there is no access token. {LOG_IN}" if self.repo is not None and get_token() is None else None
 
     def releases(self) -> Releases:
         """The releases there."""

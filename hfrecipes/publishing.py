@@ -21,6 +21,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
+from hfrecipes.destination import LOG_IN
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import sha256
 from hfrecipes.hub_calls import Patience
@@ -84,7 +85,7 @@ def ready(
     """The repository, and what would be published to it. Asks nobody; raises ModelError as `publish` does before it sends."""
     repository = Repository(repo, endpoint, replace(patience) if patience else Patience())
     if repository.token is None:
-        raise ModelError(repo, "cannot be published to: there is no access token", "Log in with `hf auth login`, or set HF_TOKEN")
+        raise ModelError(repo, "cannot be published to: there is no access token", LOG_IN)
     return repository, publishable(folder, repository.token)
 
 

@@ -113,7 +113,7 @@ class Registry:
                 raise ModelError(
                     str(self.path),
                     "has nothing to roll back to",
-                    f"Promote one of: {others}" if others else "Add a release first",
+                    f"Promote one of: {others}" if others else "Add another release and promote it",
                 )
             name = before.history[-1]
             self._verify(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 from pydantic import TypeAdapter, ValidationError
 
 from hfrecipes.destination import Publish
@@ -62,3 +63,12 @@ def test_what_is_in_production_is_found(tmp_path: Path) -> None:
 def test_of_an_absolute_path_its_last_part_is_left() -> None:
     given = {"data": {"path": "/home/me/rows"}, "model": ["~/m/bert", "google-bert/bert", "C:\\me\\x"], "n": 3}
     assert without_paths(given) == {"data": {"path": "rows"}, "model": ["bert", "google-bert/bert", "x"], "n": 3}
+
+
+def test_publishing_without_a_token_is_seen_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert Publish(repo="me/x").lacking() == "there is no access token. Log in with `hf auth login`, or set HF_TOKEN"
+    assert Publish(registry="releases/x").lacking() is None
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "w" * 34)
+    assert Publish(repo="me/x").lacking() is None

@@ -44,8 +44,10 @@ def foreseen(recipe: Recipe) -> list[str]:
     if not recipe.export:
         return []
     found = [f"{part.name}: {why}" for part in recipe.checks if (why := part.foreseen(recipe))]
-    missing = unshown([part.name for part in recipe.checks]) if recipe.publish else ""
-    return [*found, f"publish: {missing}"] if missing else found
+    if recipe.publish is not None:
+        stops = (unshown([part.name for part in recipe.checks]), recipe.publish.lacking())
+        found += [f"publish: {why}" for why in stops if why]
+    return found
 
 
 def unshown(names: Collection[str]) -> str:
