@@ -4,6 +4,7 @@
 
 `make models` installs the packages first. Every folder holds safetensors, a configuration, a tokenizer and SOURCE.md (origin
 and licence), and loads with plain `Auto….from_pretrained`. A folder that is there already is left as it is.
+Long, since it is one script that can be copied alone.
 """
 
 from __future__ import annotations

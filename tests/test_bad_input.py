@@ -1,4 +1,7 @@
-"""A user's mistake: one line that says where, what and what to write instead, exit code 2, and nothing is lost."""
+"""A user's mistake: one line that says where, what and what to write instead, exit code 2, and nothing is lost.
+
+Long, since each mistake stands beside its line, so that all can be read as one list.
+"""
 
 from __future__ import annotations
 

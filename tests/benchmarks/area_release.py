@@ -31,7 +31,7 @@ FITTED = {
     "t5/tatoeba": ["data.max_samples=2000", "train.max_steps=100", "before=false"],
 }
 """Recipes of which the coverage is told, made small."""
-TESTS = ("tests/hub", "tests/test_registry.py", "tests/test_checklist.py")
+TESTS = ("tests/hub", "tests/registry", "tests/test_checklist.py")
 
 
 def measure() -> list[Goal]:

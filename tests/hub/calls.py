@@ -1,4 +1,4 @@
-"""The calls of a Hub: what each answers, and what it changes."""
+"""The calls of a Hub: what each answers, and what it changes. Long, since they are one list, in the order of a publication."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from huggingface_hub.utils import _http
 
 from hfrecipes.folder import seal
 from hfrecipes.hub_calls import Patience
+from hfrecipes.publishing import Published, publish
 from tests.hub.server import WRITE, Hub, serve
 
 os.environ.setdefault("HF_XET_CLIENT_RETRY_BASE_DELAY", "5ms")
@@ -87,3 +88,13 @@ def offered(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A sealed folder, by what it says. Publish it, never change it."""
     root = tmp_path_factory.mktemp("offered")
     return lambda said="one": root / said if (root / said).exists() else release(root / said, said)
+
+
+@pytest.fixture
+def send(hub: Hub, sending: object, patience: Patience) -> Callable[..., Published]:
+    """Publishes a folder to me/intents, or to another repository."""
+
+    def sent(folder: Path, repo: str = "me/intents", pull_request: bool = False) -> Published:
+        return publish(folder, repo, pull_request=pull_request, endpoint=hub.url, patience=patience)
+
+    return sent

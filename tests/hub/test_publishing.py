@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import seal
 from hfrecipes.hub_calls import Patience
-from hfrecipes.publishing import Published, publish
-from tests.hub.conftest import CARD
+from hfrecipes.publishing import Published
 from tests.hub.faults import LOST, SLOW
 from tests.hub.server import OTHER, READ, WRITE, Hub, said
 from tests.hub.state import Blob, Repo
@@ -27,16 +22,6 @@ from tests.hub.test_faults import attempt, held, published
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 Offered = Callable[..., Path]
 REPO = "me/intents"
-
-
-@pytest.fixture
-def send(hub: Hub, sending: object, patience: Patience) -> Callable[..., Published]:
-    """Publishes a folder to me/intents, or to another repository."""
-
-    def sent(folder: Path, repo: str = REPO, pull_request: bool = False) -> Published:
-        return publish(folder, repo, pull_request=pull_request, endpoint=hub.url, patience=patience)
-
-    return sent
 
 
 Send = Callable[..., Published]
@@ -259,52 +244,6 @@ def test_the_clients_of_others_are_as_they_were_afterwards(hub: Hub, send: Send,
     hub.fail("refs", 403)
     refused(send, offered("two"))
     assert _http._GLOBAL_CLIENT_FACTORY is before
-
-
-LOAD = """
-import json, sys, torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-found = {}
-for repo, revision in json.loads(sys.argv[1]):
-    model = AutoModelForSequenceClassification.from_pretrained(repo, revision=revision).eval()
-    tokenizer = AutoTokenizer.from_pretrained(repo, revision=revision)
-    with torch.no_grad():
-        found[repo] = model(**tokenizer(["the film was good"], return_tensors="pt")).logits.tolist()
-print(json.dumps(found))
-"""
-
-
-def test_a_published_model_is_loaded_back_from_the_hub(
-    hub: Hub, sending: Offered, send: Send, tiny_bert: Path, tmp_path: Path
-) -> None:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
-    logits = {}
-    for xet in (False, True):
-        torch.manual_seed(int(xet))
-        repo, folder = f"me/xet-{xet}", tmp_path / f"model-{xet}"
-        model = AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=3).eval()
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        (folder / "README.md").write_text(CARD)
-        seal(folder, {})
-        sending(xet=xet)
-        send(folder, repo)
-        with torch.no_grad():
-            logits[repo] = model(**tokenizer(["the film was good"], return_tensors="pt")).logits.tolist()
-    wanted = json.dumps([("me/xet-False", "v1"), ("me/xet-True", "main")])
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": WRITE}
-    environment |= {
-        "HF_HUB_OFFLINE": "0",
-        "TRANSFORMERS_OFFLINE": "0",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "0",
-    }
-    done = subprocess.run([sys.executable, "-c", LOAD, wanted], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == logits
-    assert [request for request in hub.calls("xet-token") if "read" in request.path]
 
 
 def test_all_there_is_of_a_large_file_is_its_pointer(hub: Hub, send: Send, offered: Offered) -> None:
