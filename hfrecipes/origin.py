@@ -33,12 +33,12 @@ def learned(folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def fill(model: PreTrainedModel, folder: Path) -> None:
-    """Give a new static model, in place, the vectors that were learned, and the weights where it has such; nothing where none
-    were."""
+def fill(model: PreTrainedModel, vectors: Vectors | None, folder: Path) -> None:
+    """Give a new static model, in place, the vectors that were learned, and the weights where it has such. Nothing for a model
+    that has its own."""
     import torch
 
-    if not (folder / FILE).is_file():
+    if vectors is None:
         return
     found = learned(folder)
     body: Any = model.base_model

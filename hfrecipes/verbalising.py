@@ -37,8 +37,7 @@ def learn(cloze: Cloze, given: Model, tokens: Tokens, learned: Mapping[str, Any]
         what = "has one word for one label, and rows have not one label each here"
         raise RecipeError(where, what, "Leave the pattern out")
     config: Any = load_config(given)
-    entry = config.to_dict().get(ENTRY)
-    own = isinstance(entry, dict) and NAME in entry
+    entry, own = config.to_dict().get(ENTRY), _knows_words(config)
     if given.new or given.width is not None or (entry is not None and not own):
         raise ModelError("model", f"{given.label} has no head that was trained on masked words", TRAIN)
     labels = [str(learned["id2label"][i]) for i in sorted(learned["id2label"])]
@@ -58,14 +57,21 @@ def learn(cloze: Cloze, given: Model, tokens: Tokens, learned: Mapping[str, Any]
     return {ENTRY: dump(described)}
 
 
-def fill(model: PreTrainedModel, folder: Path) -> None:
-    """Give the head of a model, in place, the weights that `learn` wrote; nothing where it wrote none."""
-    if (folder / FILE).is_file():
+def fill(model: PreTrainedModel, given: Model, folder: Path) -> None:
+    """Give the head of a model, in place, the weights that `learn` wrote. Nothing where it wrote none, and nothing for a
+    checkpoint that was trained with a pattern since."""
+    if (folder / FILE).is_file() and not _knows_words(load_config(given)):
         from safetensors.torch import load_file
 
         pooled = pooled_head(model)
         assert pooled is not None, "a pattern has a head of its own"
         model.get_submodule(pooled[0]).load_state_dict(load_file(folder / FILE))
+
+
+def _knows_words(config: Any) -> bool:
+    """Whether a checkpoint was trained with a pattern."""
+    entry = config.to_dict().get(ENTRY)
+    return isinstance(entry, dict) and NAME in entry
 
 
 @dataclass(frozen=True)

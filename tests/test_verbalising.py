@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from hfrecipes import Predictor, verbalising, verbs
@@ -21,6 +22,8 @@ from hfrecipes.errors import UserError
 from hfrecipes.heads import ENTRY
 from hfrecipes.models import Model, load_config, load_model, load_tokens
 from hfrecipes.recipe import Recipe
+from hfrecipes.stages.compress import again
+from hfrecipes.stages.train import trainer_for
 from tests.conftest import make_tokenizer, reviews, sentiment, write_lines
 
 PATTERN = {"text": "{text} it was [MASK]", "words": {"positive": "great", "negative": "awful"}}
@@ -115,7 +118,7 @@ def test_the_logits_are_those_of_the_masked_language_model_at_the_mask(kind: str
     given, cloze = Model(str(saved(whole, tmp_path))), Cloze(**PATTERN)
     entry = verbalising.learn(cloze, given, load_tokens(tmp_path, None, {}), LEARNED, "here", tmp_path)
     model: Any = load_model(given, "text-classification", load_config(given, {**LEARNED, **entry})).eval()
-    verbalising.fill(model, tmp_path)
+    verbalising.fill(model, given, tmp_path)
     batch = batch_of(cloze, ["the film was good", "dull"])
     read = {name: batch[name] for name in ("input_ids", "attention_mask")}
     words = [make_tokenizer().get_vocab()[word] for word in ("awful", "great")]
@@ -170,6 +173,16 @@ def test_a_model_of_a_pattern_is_trained_on_from_where_it_is(recipe: Callable[..
     task = {"text-classification": {"pattern": {**PATTERN, "words": {"p": "great", "n": "awful"}}}}
     with pytest.raises(UserError, match="knows the words of other labels: negative, positive"):
         verbs.fit(recipe(model=str(first.path), task=task, data=str(tmp_path / "other.jsonl")), tmp_path / "third")
+
+
+def test_a_trained_head_is_not_given_its_first_weights_again(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    """A model that is made smaller is trained on beside the rows of its first training, and the weights that it began with."""
+    trained = verbs.fit(recipe(), tmp_path / "run")
+    begun = trainer_for(again(recipe(), trained.model), trained).model
+    kept, first = load_trained(trained.model).state_dict(), load_file(trained.data / verbalising.FILE)
+    for name, weight in first.items():
+        assert not torch.equal(kept[f"classifier.{name}"], weight)
+        torch.testing.assert_close(begun.state_dict()[f"classifier.{name}"].cpu(), kept[f"classifier.{name}"])
 
 
 @pytest.mark.parametrize("own", [True, False])

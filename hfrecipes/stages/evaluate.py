@@ -117,7 +117,7 @@ def untrained(recipe: Recipe, run: Run) -> PreTrainedModel:
 
     set_seed(recipe.seed)
     model = load_model(recipe.model, recipe.task.heads[recipe.family.architecture], config_for(recipe, run))
-    verbalising.fill(model, run.data)
+    verbalising.fill(model, recipe.model, run.data)
     return model
 
 
