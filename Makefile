@@ -6,8 +6,9 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 DEMO = $(VENV)/.demo
 ONLY ?=
+EACH ?=
 
-.PHONY: demo test lint bench models docs clean
+.PHONY: demo test lint bench models docs wheel clean
 
 demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
@@ -32,6 +33,10 @@ models: $(DEMO)
 # The API reference, from the docstrings.
 docs: $(STAMP)
 	$(BIN)/python -W error examples/docs/reference.py site
+
+# The wheel of the last commit in an empty environment, alone and with all extras; EACH=--each with each of them alone, too.
+wheel:
+	$(PYTHON) -m tests.packaging --torch "$(TORCH)" $(EACH)
 
 clean:
 	rm -rf $(VENV) runs site
