@@ -88,8 +88,8 @@ class Cloze(Checked):
                 count = max(0, len(ids) - len(frame.ids) + 1)
                 what = f"the word '{word}' of the label '{label}' is {count} tokens, not one of the model's"
                 raise RecipeError(f"{where}.words", what, instead)
-            if ids[at] == tokens.tokenizer.token_to_id(tokens.names.get("unk_token", "")):
-                what = f"the word '{word}' of the label '{label}' is not in the model's vocabulary"
+            if tokens.tokenizer.id_to_token(ids[at]) in tokens.names.values():
+                what = f"the word '{word}' of the label '{label}' is no word of the model's vocabulary"
                 raise RecipeError(f"{where}.words", what, instead)
             if ids[at] in found:
                 what = f"'{word}' stands for two labels, '{found[ids[at]]}' and '{label}'"

@@ -203,7 +203,10 @@ def test_a_student_reads_as_its_teacher_does(own: bool, recipe: Callable[..., Re
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"task": {"text-classification": {"pattern": "{text} [MASK]"}}}, "the word 'negative' .* is not in the model's vocab"),
+        (
+            {"task": {"text-classification": {"pattern": "{text} [MASK]"}}},
+            "the word 'negative' .* is no word of the model's vocab",
+        ),
         ({"head": "mlp"}, "bert.task.text-classification.pattern: its words are the head, not mlp"),
         (
             {"head": {"verbaliser": {"units": 32}}, "task": "text-classification"},
