@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hfrecipes.checks import Case
     from hfrecipes.recipe import Recipe
 
-HOW = f"them under '{LIMITS}' in {FILE} of the run, or as `card: {{limits: …}}`"
+HOW = f"under '{LIMITS}' in {FILE} of the run, or as `card: {{limits: …}}`"
 
 
 @value
@@ -26,7 +26,7 @@ class FailureModes(Check):
 
     def foreseen(self, recipe: Recipe) -> str | None:
         written = recipe.card.limits if recipe.card else None
-        return None if written else f"nobody has written down the limits of the model. Write {HOW}"
+        return None if written else f"unless the limits of the model are written {HOW}"
 
     def gather(self, case: Case) -> dict[str, Any]:
         file = case.run.path / FILE
@@ -38,5 +38,5 @@ class FailureModes(Check):
         count = len(trial.evidence[self.name]["limits"].split())
         if count < self.min_words:
             what = f"the limits of the model are described in {count} words (at least {self.min_words})"
-            return Verdict(self.name, False, f"{what}. Write {HOW}")
+            return Verdict(self.name, False, f"{what}. Write them {HOW}")
         return Verdict(self.name, True, f"the limits of the model are described in {count} words")
