@@ -126,9 +126,12 @@ def run(recipe: Recipe, out: str | Path) -> Report:
     from hfrecipes.stages import log
     from hfrecipes.stages.check import foreseen
 
-    with alone(out):
+    def warn() -> None:
         for line in foreseen(recipe):
             log.warning("the release will be refused. %s", line)
+
+    with alone(out):
+        distributed.on_main(warn)
         return ship(fit(recipe, out))
 
 
