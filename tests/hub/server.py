@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import threading
@@ -179,3 +180,9 @@ def serve(cas: Path) -> tuple[Server, Hub]:
 def said(request: Request) -> Any:
     """The JSON that a request sent."""
     return json.loads(request.body)
+
+
+def environment(hub: Hub, home: Path) -> dict[str, str]:
+    """That of a process of its own which may write to a Hub, without Xet, and keeps its cache in `home`."""
+    given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": WRITE, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+    return {**os.environ, **given}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from hfrecipes import Predictor, Recipe, Run, bootstrap, ship
 from hfrecipes.config import to_yaml
 from hfrecipes.destination import Publish
-from tests.hub.server import WRITE, Hub
+from tests.hub.server import WRITE, Hub, environment
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -48,15 +47,8 @@ print(json.dumps({
 
 
 def test_a_shipped_run_goes_to_the_hub_and_answers_from_there(hub: Hub, shown: Path, tmp_path: Path) -> None:
-    given = {
-        "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": WRITE,
-        "HF_HOME": str(tmp_path),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-    }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(shown)], capture_output=True, text=True, env={**os.environ, **given}
+        [sys.executable, "-c", PROGRAM, str(shown)], capture_output=True, text=True, env=environment(hub, tmp_path)
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -82,13 +74,6 @@ def test_the_example_publishes_two_releases_and_goes_back(
     other = Run(shutil.copytree(shown, tmp_path / "other"))
     other.recipe_file.write_text(to_yaml(told(Recipe.load(other.recipe_file), tmp_path).dump()), "utf-8")
     ship(other)
-    given = {
-        "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": WRITE,
-        "HF_HOME": str(tmp_path),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-    }
     command = [
         sys.executable,
         "examples/10_publish_and_roll_back.py",
@@ -97,7 +82,7 @@ def test_the_example_publishes_two_releases_and_goes_back(
         "me/films",
         "the film was good",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **given}, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(hub, tmp_path), cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "v2 is in production: " in done.stdout and "back to v1: " in done.stdout
 

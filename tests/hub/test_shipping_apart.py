@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -27,7 +26,7 @@ from hfrecipes.release import assemble
 from hfrecipes.stages.card import card
 from hfrecipes.stages.card_apart import card_apart
 from hfrecipes.verification import smoke_apart, verify
-from tests.hub.server import WRITE, Hub
+from tests.hub.server import Hub, environment
 
 TEXTS = ["the film was good", "the film was awful plot"]
 PROGRAM = """
@@ -102,15 +101,8 @@ def front(card: Path) -> dict[str, Any]:
 def test_a_run_goes_to_several_repositories_and_answers_from_there(
     hub: Hub, adapted: Run, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    given = {
-        "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": WRITE,
-        "HF_HOME": str(tmp_path),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-    }
     asked = [sys.executable, "-c", PROGRAM, str(adapted.path), str(tiny_bert), json.dumps(TEXTS)]
-    done = subprocess.run(asked, capture_output=True, text=True, env={**os.environ, **given})
+    done = subprocess.run(asked, capture_output=True, text=True, env=environment(hub, tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["names"] == ["v1", "v1"]
