@@ -14,7 +14,7 @@ demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
 
 test: $(DEMO)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

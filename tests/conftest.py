@@ -31,6 +31,12 @@ WORDS = SAID.split()
 GOOD, BAD = ("good", "great", "lovely", "fine"), ("bad", "awful", "poor", "dull")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a test of minutes come first, so that no worker is alone with one in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """Rows as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -246,7 +246,7 @@ def test_the_commands_on_releases_speak_to_the_hub(
     assert spoken("promote", REPO, "v3") == ["production: v1 -> v3"]
     assert [line.split()[:2] for line in spoken("releases", REPO)[-1:]] == [["*", "v3"]]
     assert spoken("rollback", REPO) == ["production: v3 -> v1"]
-    assert spoken("rollback", REPO)[0].startswith("error: me/intents: has nothing to roll back to.")
+    assert spoken("rollback", REPO)[-1].startswith("error: me/intents: has nothing to roll back to.")
 
 
 def test_the_history_is_read_from_the_hub_alone(hub: Hub, found: HubReleases, patience: Patience, tmp_path: Path) -> None:
