@@ -95,9 +95,9 @@ class Tables:
             seen.index_add_(0, rows, gradient.square())
             table.index_add_(0, rows, gradient.div_(seen[rows].sqrt_()), alpha=-rate)
 
-    def vectors(self) -> np.ndarray:
-        """The sum of both vectors of each word."""
-        found: np.ndarray = (self.word + self.near)[:, :-1].numpy()
+    def vectors(self, both: bool) -> np.ndarray:
+        """The vector of each word, or the sum of its two."""
+        found: np.ndarray = (self.word + self.near if both else self.word.clone())[:, :-1].numpy()
         return found
 
 
@@ -117,6 +117,6 @@ def fit(counted: Any, width: int, asked: Glove, seed: int) -> tuple[np.ndarray, 
             slopes = slope(products, counts[some], asked.most, asked.exponent)
             tables.step(left[some], right[some], slopes, asked.learning_rate)
         losses.append(total)
-    vectors = tables.vectors()
+    vectors = tables.vectors(asked.both)
     vectors[np.diff(counted.tocsr().indptr) == 0] = 0
     return vectors, losses

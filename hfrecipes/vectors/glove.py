@@ -21,15 +21,17 @@ class Glove(Vectors):
     """Weighted least squares over the logarithms of co-occurrence (Pennington et al. 2014, equation 8), by AdaGrad.
 
     Two words d apart, at most `window`, are counted with 1/d. A pair that is counted x times weighs (x / `most`)^`exponent`, and
-    1 from `most` on. Words that are met less than `min_count` times have no vector.
+    1 from `most` on; the paper's 100 is for billions of words. A word has a vector, and another as the neighbour of others:
+    `both` adds the two, as the paper does. Words that are met less than `min_count` times have no vector.
     """
 
     window: Count = 10
     min_count: Count = 2
-    most: Annotated[float, Field(gt=0)] = 100.0
+    most: Annotated[float, Field(gt=0)] = 10.0
     exponent: Annotated[float, Field(gt=0)] = 0.75
     epochs: Count = 25
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    both: bool = False
 
     def learn(self, corpus: Corpus) -> np.ndarray:
         from hfrecipes.vectors._glove import cooccurrences, fit

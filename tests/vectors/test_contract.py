@@ -141,6 +141,12 @@ def test_the_loss_falls() -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_the_vectors_are_those_of_the_words_or_the_sums_with_those_as_neighbours() -> None:
+    tables = Tables.drawn(5, 3, seed=0)
+    np.testing.assert_array_equal(tables.vectors(both=False), tables.word[:, :-1].numpy())
+    np.testing.assert_array_equal(tables.vectors(both=True), (tables.word + tables.near)[:, :-1].numpy())
+
+
 def test_a_frequent_token_weighs_less() -> None:
     found = rarities(np.array([0, 1, 99]))
     np.testing.assert_allclose(found, [1, COMMON / (COMMON + 0.01), COMMON / (COMMON + 0.99)])
