@@ -38,7 +38,8 @@ def serve(door: Door, place: socket.socket, grace: float) -> None:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(grace)),
     )
-    asyncio.run(_Server(config).serve([place]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop's, where it is there
+        runner.run(_Server(config).serve([place]))
 
 
 class _Server(uvicorn.Server):
