@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from hfrecipes import BertRecipe, Recipe, config
 from hfrecipes.part import names
+from tests.conftest import films
+from tests.test_layers import LEVEL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -31,10 +36,23 @@ def test_the_yaml_is_a_recipe() -> None:
     assert isinstance(config.build(Recipe, config.parse(text, "README.md")), BertRecipe)
 
 
-def test_the_python_compiles() -> None:
+def test_the_python_runs(tiny_bert: Path, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [text] = blocks("python")
-    compile(text, "README.md", "exec")
-    assert "BertRecipe(" in text
+    films(tmp_path, values)
+    monkeypatch.chdir(tmp_path)
+    for theirs, ours in {"me/intents": "data", "google-bert/bert-base-uncased": str(tiny_bert)}.items():
+        assert f'"{theirs}"' in text
+        text = text.replace(f'"{theirs}"', repr(ours))
+    names: dict[str, Any] = {}
+    exec(compile(text, "README.md", "exec"), names)
+    assert names["report"].frontier and names["predictor"]("my card has not come").label in ("negative", "positive")
+
+
+def test_the_arrows_are_those_of_the_layers() -> None:
+    [text] = re.findall(r"```\n(errors →.*?)```", README, flags=re.DOTALL)
+    steps = [[LEVEL[name] for name in step.split()] for step in text.split("→")]
+    assert len(steps) > 8
+    assert all(max(below) < min(above) for below, above in itertools.pairwise(steps)), steps
 
 
 def test_the_map_names_what_is_there() -> None:
