@@ -97,14 +97,12 @@ class Run:
         run = cls(Path(path))
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            state = run.path / "stages"
-            if not run.recipe_file.exists() and any(file.name != LOCK for file in run.path.iterdir()):
+            mark = run.path / "stages/identity.json"
+            if not mark.exists() and any(file.name != LOCK for file in run.path.iterdir()):
                 raise RunError(str(path), "is neither empty nor a run", "Give another folder with -o")
-            state.mkdir(exist_ok=True)
-            if not any(file.name != "identity.json" for file in state.glob("*.json")):
-                (state / "identity.json").unlink(missing_ok=True)
-                run.recipe_file.unlink(missing_ok=True)
-            before = read_json(state / "identity.json") if (state / "identity.json").exists() else dict(identity)
+            mark.parent.mkdir(exist_ok=True)
+            fresh = all(file == mark for file in mark.parent.glob("*.json"))
+            before = dict(identity) if fresh else read_json(mark)
             for key, entry in identity.items():
                 if before.get(key) != entry:
                     raise RunError(
@@ -112,8 +110,8 @@ class Run:
                         f"holds a run of another recipe ({key}: {before.get(key)}, not {entry})",
                         "Give another folder with -o",
                     )
-            write_json(state / "identity.json", identity)
-            if not run.recipe_file.exists():
+            write_json(mark, identity)
+            if fresh or not run.recipe_file.exists():
                 write_text(run.recipe_file, yaml)
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise RunError(str(path), f"cannot be written: {error.strerror}", "Give another folder with -o") from error

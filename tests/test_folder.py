@@ -123,6 +123,13 @@ def test_a_run_in_which_nothing_was_finished_takes_another_recipe(tmp_path: Path
     assert read_json(tmp_path / "stages/identity.json") == IDENTITY
 
 
+def test_a_recipe_that_no_run_wrote_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("recipe: bert    # of my own\n")
+    with pytest.raises(RunError, match="is neither empty nor a run"):
+        Run.create(tmp_path, IDENTITY, "recipe: bert\n")
+    assert (tmp_path / "recipe.yaml").read_text() == "recipe: bert    # of my own\n"
+
+
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(RunError, match="is neither empty nor a run"):
