@@ -21,6 +21,7 @@ from hfrecipes.folder import read_json
 from hfrecipes.models import Model, load_config, load_model
 from hfrecipes.objectives._answers import read
 from hfrecipes.objectives._views import View, Watched
+from hfrecipes.tasks import Task
 from hfrecipes.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -177,12 +178,12 @@ class Teacher:
         said = folder / "task.json"
         if said.is_file():
             task = read_json(said)["task"]
-            [(name, options)] = ({task: {}} if isinstance(task, str) else task).items()
+            name = task if isinstance(task, str) else next(iter(task))
             if name != self.training.task.name:
                 raise ModelError(WHERE, f"{given.label} does {name}", f"Give one that does {self.training.task.name}")
-            its, mine = options.get("pattern"), self.training.task.pattern
-            if (its and its["text"]) != (mine and mine.text):
-                what = f"{given.label} reads {its['text'] if its else 'texts as they are'}, and the student something else"
+            its, mine = Task.choose(task).pattern, self.training.task.pattern
+            if (its and its.text) != (mine and mine.text):
+                what = f"{given.label} reads {its.text if its else 'texts as they are'}, and the student something else"
                 raise ModelError(WHERE, what, "Write the same `pattern` for both, or none")
         model: Any = load_model(given, self.head, config, whole=self.head != "feature-extraction")
         return model.eval().requires_grad_(False).to(self.training.device)
