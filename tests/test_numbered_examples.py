@@ -62,12 +62,14 @@ def test_distil(here: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str])
 def test_prune_and_recover(here: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example(5)("out", str(tiny_bert), "data")
     assert "parameters" in capsys.readouterr().out
+    assert read_json(here / "out/model/config.json")["layer_shapes"], "what was cut is in the configuration"
 
 
 def test_frontier(here: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example(6)("out", str(tiny_bert), "data", (2, 1))
     assert len(list((here / "out/runs").iterdir())) == 2
-    assert capsys.readouterr().out.strip()
+    said = capsys.readouterr().out
+    assert "| candidate | graph |" in said and "the fastest of" in said
 
 
 def test_export_serve_drift_and_retrain(here: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
