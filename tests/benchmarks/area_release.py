@@ -55,6 +55,8 @@ def made(name: str, verb: str, changes: list[str]) -> Path:
     run = Path("runs") / Path(name).name
     if not (run / "report.json").is_file():
         subprocess.run([sys.executable, "-m", "hfrecipes", verb, f"recipes/{name}.yaml", *changes], stdout=sys.stderr)
+    if not (run / "report.json").is_file():
+        sys.exit(f"{name} did not come to a report: its error stands above")
     return run
 
 
