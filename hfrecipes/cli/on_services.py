@@ -22,7 +22,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is one that is free.")] = 8000,
     graph: Annotated[str | None, typer.Option(help="A graph of the bundle, such as fp32, or pytorch.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the model; all cores where it is not given.")] = None,
-    devices: Annotated[str | None, typer.Option(help="One session each: cuda:0,cuda:1 or cpu,cpu or auto.")] = None,
+    devices: Annotated[str | None, typer.Option(help="One session each: cuda:0,cuda:1 or cpu,cpu; auto: a core each.")] = None,
     cache: Annotated[int, typer.Option(min=0, help="Answers to keep in memory; 0 keeps none.")] = 0,
     api_key_file: Annotated[
         Path | None, typer.Option(help=f"A file with the key that clients have to show; else {KEY} of the environment.")

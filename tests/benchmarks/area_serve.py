@@ -1,6 +1,7 @@
 """serve: requests per second with and without micro-batching, and what happens at ten times what the service can take.
 
-The model is that of the area inference. Service and clients share the machine, so a figure is that of both.
+The model is that of the area inference, with a session on each core: a batch is shared between them, while one text keeps one of
+them busy. The service shares the cores with its clients, so a figure is that of both.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from tests.benchmarks.area_inference import trained
 from tests.benchmarks.goals import Goal
-from tests.benchmarks.processes import ONE_THREAD, QUIET, answer
+from tests.benchmarks.processes import QUIET, answer
 
 ROUNDS = 3
 SECONDS, LONG = 5, 60
@@ -82,8 +83,8 @@ def overload(run: Path) -> list[Goal]:
 @contextmanager
 def service(run: Path, *options: str) -> Iterator[tuple[str, int]]:
     """The address of a service of its own, and the number of its process."""
-    command = [sys.executable, "-m", "hfrecipes", "serve", str(run), "--port", "0", "--threads", "1", *options]
-    environment = {**os.environ, **QUIET, **ONE_THREAD}
+    command = [sys.executable, "-m", "hfrecipes", "serve", str(run), "--port", "0", "--devices", "auto", *options]
+    environment = {**os.environ, **QUIET}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as started:
         assert started.stdout is not None
         said = re.search(r"http://(\S+)", started.stdout.readline())
