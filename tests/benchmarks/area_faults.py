@@ -38,10 +38,11 @@ def tried(file: Path) -> Goal:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "HFRECIPES_FAULTS": "all"}
     )
     for line in TOLD.findall(done.stdout):
-        print(line)
+        print(line, flush=True)
     last = done.stdout.strip().splitlines()[-1]
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error|skipped)", last)}
     bad = sum(counts.get(word, 0) for word in ("failed", "error", "skipped")) + (done.returncode != 0)
+    print(f"{file.stem}: {last}" if bad == 0 else done.stdout, file=sys.stderr, flush=True)
     return Goal(f"{file.stem}: tests that fail", f"{counts.get('passed', 0)} pass", "", bad, 0, at_least=False)
 
 

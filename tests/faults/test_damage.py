@@ -91,7 +91,8 @@ def test_what_was_damaged_is_not_gone_on_from(
     with caplog.at_level("WARNING", "hfrecipes"):
         assert prepared.learn(run) == weights
     [line] = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
-    assert "checkpoint-40" in line and "going on from checkpoint-30" in line and file in line
+    named = "manifest" if file == "manifest.json" else file  # a bit of a hash in it makes that file a stranger to it
+    assert "checkpoint-40" in line and "going on from checkpoint-30" in line and named in line
 
 
 def test_where_all_are_damaged_it_starts_anew_and_says_so(
