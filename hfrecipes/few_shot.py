@@ -141,22 +141,22 @@ def by_training(asked: Asked, scale: float = 10.0) -> Answer:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from hfrecipes.objectives._adaptation import answer, embed, halves, start, trained
+    from hfrecipes.objectives._adaptation import answer, embeddings, halves, start, trained
 
     def logits(batch: dict[str, Any]) -> Any:
         support, query, told, _ = halves(batch, asked.episodes)
         with torch.no_grad(), asked.autocast():
-            first = embed(asked.model, {}, support).embeddings.float()
+            first = embeddings(asked.model, {}, support).float()
             begin = start(first.reshape(asked.episodes.ways, asked.episodes.shots, -1), scale)
         own = {name: weight.detach().clone().requires_grad_() for name, weight in (trained(asked.model) | begin).items()}
         optimizer = torch.optim.AdamW(own.values(), lr=RATE, weight_decay=0.0, fused=True)
         for _ in range(STEPS):
             optimizer.zero_grad()
             with asked.autocast():
-                loss = cross_entropy(answer(own, embed(asked.model, own, support).embeddings), told)
+                loss = cross_entropy(answer(own, embeddings(asked.model, own, support)), told)
             loss.backward()
             optimizer.step()
         with torch.no_grad(), asked.autocast():
-            return answer(own, embed(asked.model, own, query).embeddings)
+            return answer(own, embeddings(asked.model, own, query))
 
     return asked.by(logits)

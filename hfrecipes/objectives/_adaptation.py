@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Weights = dict[str, Tensor]
 HEAD = ("episode_weight", "episode_bias")
 """The names of an episode's head among adapted weights."""
+ALIKE = 8
+"""Rows that are read at once while weights adapt."""
 ONCE = re.compile(r"derivative for (\S+) is not implemented|once_differentiable")
 
 
@@ -39,9 +41,14 @@ def halves(batch: Mapping[str, Any], episodes: Episodes) -> tuple[dict[str, Any]
     """The support and the queries of a batch as the model reads them, no wider than they are long, and the ways of their rows."""
     count, read = episodes.ways * episodes.shots, inputs(batch)
     ways = torch.arange(episodes.ways, device=batch["labels"].device)
-    parts = [{name: each[rows] for name, each in read.items()} for rows in (slice(None, count), slice(count, None))]
-    first, second = ({name: each[:, half["attention_mask"].any(dim=0)] for name, each in half.items()} for half in parts)
+    first, second = (narrowed(read, rows) for rows in (slice(None, count), slice(count, None)))
     return first, second, ways.repeat_interleave(episodes.shots), ways.repeat_interleave(episodes.queries)
+
+
+def narrowed(read: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """Some rows as the model reads them, no wider than they are long."""
+    some = {name: each[rows] for name, each in read.items()}
+    return {name: each[:, some["attention_mask"].any(dim=0)] for name, each in some.items()}
 
 
 def descend(loss: Callable[[Weights], Tensor], weights: Weights, steps: int, rate: float, second_order: bool) -> Weights:
@@ -68,6 +75,13 @@ def embed(model: Any, weights: Mapping[str, Tensor], read: Mapping[str, Any]) ->
     return functional_call(model, {n: w for n, w in weights.items() if n not in HEAD}, args=(), kwargs=dict(read))
 
 
+def embeddings(model: Any, weights: Mapping[str, Tensor], read: Mapping[str, Any]) -> Tensor:
+    """What a model with other weights says of rows, `ALIKE` of like length at once: one batch of short texts is half padding."""
+    order = read["attention_mask"].sum(dim=1).argsort()
+    parts = [embed(model, weights, narrowed(read, rows)).embeddings for rows in order.split(ALIKE)]
+    return torch.cat(parts)[order.argsort()]
+
+
 def answer(weights: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:
     """The logits of an episode's head."""
     return linear(embeddings, *(weights[name] for name in HEAD))
@@ -80,11 +94,11 @@ def adapted(
     outputs for them. `how` says the `steps`, the `rate` and whether the gradient is of `second_order`."""
     support, query, told, _ = halves(batch, episodes)
     with torch.enable_grad():
-        begin = start(embed(model, weights, support).embeddings.reshape(episodes.ways, episodes.shots, -1), scale)
+        begin = start(embeddings(model, weights, support).reshape(episodes.ways, episodes.shots, -1), scale)
         weights = {name: weight.view_as(weight) for name, weight in weights.items()}  # else the head would follow them in a step
 
     def loss(now: Weights) -> Tensor:
-        return cross_entropy(answer(now, embed(model, now, support).embeddings), told)
+        return cross_entropy(answer(now, embeddings(model, now, support)), told)
 
     after = descend(loss, {**weights, **begin}, **how)
     outputs = embed(model, after, query)
@@ -125,7 +139,7 @@ def towards(
         begin = start(outputs.embeddings[: len(told)].reshape(episodes.ways, episodes.shots, -1), scale)
 
     def loss(now: Weights) -> Tensor:
-        return cross_entropy(answer(now, embed(model, now, read).embeddings), labels)
+        return cross_entropy(answer(now, embeddings(model, now, read)), labels)
 
     own = {name: weight.requires_grad_() for name, weight in begin.items()}
     after = descend(loss, {**{n: w.detach().requires_grad_() for n, w in weights.items()}, **own}, **how)
