@@ -8,13 +8,19 @@ DEMO = $(VENV)/.demo
 ONLY ?=
 EACH ?=
 
-.PHONY: demo test lint bench models docs wheel clean
+.PHONY: demo test oldest lint bench models docs wheel clean
 
 demo: $(DEMO)
 	$(BIN)/hfrecipes run recipes/bert/banking77.yaml
 
 test: $(DEMO)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# All tests with the oldest release of each dependency that pyproject.toml allows; its PyTorch comes with CUDA, 4 GB.
+oldest:
+	mkdir -p .venv-oldest
+	$(PYTHON) -m tests.oldest > .venv-oldest/oldest.txt
+	PIP_CONSTRAINT=$(CURDIR)/.venv-oldest/oldest.txt $(MAKE) test VENV=.venv-oldest TORCH=torch
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
