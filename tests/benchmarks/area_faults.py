@@ -33,7 +33,7 @@ def measure() -> list[Goal]:
 
 def tried(file: Path) -> Goal:
     """The tests of a file that fail, or find nothing to try."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(file)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "HFRECIPES_FAULTS": "all"}
     )
