@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, linear
 
 from hfrecipes.errors import RecipeError
-from hfrecipes.objectives._episode import inputs
+from hfrecipes.objectives._episode import in_parts, inputs, narrowed
 
 if TYPE_CHECKING:
     from hfrecipes.episodes import Episodes
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Weights = dict[str, Tensor]
 HEAD = ("episode_weight", "episode_bias")
 """The names of an episode's head among adapted weights."""
-ALIKE = 8
-"""Rows that are read at once while weights adapt."""
 ONCE = re.compile(r"derivative for (\S+) is not implemented|once_differentiable")
 
 
@@ -43,12 +41,6 @@ def halves(batch: Mapping[str, Any], episodes: Episodes) -> tuple[dict[str, Any]
     ways = torch.arange(episodes.ways, device=batch["labels"].device)
     first, second = (narrowed(read, rows) for rows in (slice(None, count), slice(count, None)))
     return first, second, ways.repeat_interleave(episodes.shots), ways.repeat_interleave(episodes.queries)
-
-
-def narrowed(read: Mapping[str, Any], rows: Any) -> dict[str, Any]:
-    """Some rows as the model reads them, no wider than they are long."""
-    some = {name: each[rows] for name, each in read.items()}
-    return {name: each[:, some["attention_mask"].any(dim=0)] for name, each in some.items()}
 
 
 def descend(loss: Callable[[Weights], Tensor], weights: Weights, steps: int, rate: float, second_order: bool) -> Weights:
@@ -76,10 +68,9 @@ def embed(model: Any, weights: Mapping[str, Tensor], read: Mapping[str, Any]) ->
 
 
 def embeddings(model: Any, weights: Mapping[str, Tensor], read: Mapping[str, Any]) -> Tensor:
-    """What a model with other weights says of rows, `ALIKE` of like length at once: one batch of short texts is half padding."""
-    order = read["attention_mask"].sum(dim=1).argsort()
-    parts = [embed(model, weights, narrowed(read, rows)).embeddings for rows in order.split(ALIKE)]
-    return torch.cat(parts)[order.argsort()]
+    """The embeddings that a model with other weights has for rows."""
+    [found] = in_parts(lambda part: embed(model, weights, part), read, "embeddings")
+    return found
 
 
 def answer(weights: Mapping[str, Tensor], embeddings: Tensor) -> Tensor:

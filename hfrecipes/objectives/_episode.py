@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,17 +65,23 @@ def inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tensor for name, tensor in batch.items() if name != "labels"}
 
 
-def passes(model: Any, batch: Mapping[str, Any], head_learns: bool = False) -> Embedded:
-    """What a model says of all rows of a batch, read in parts of like length, as their padding would cost more than they do.
-    Raises RecipeError where nothing is to be learned, unless the head learns."""
-    read = inputs(batch)
+def narrowed(read: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """Some rows as a model reads them, no wider than they are long."""
+    some = {name: tensor[rows] for name, tensor in read.items()}
+    return {name: tensor[:, some["attention_mask"].any(dim=0)] for name, tensor in some.items()}
+
+
+def in_parts(say: Callable[[dict[str, Any]], Any], read: Mapping[str, Any], *names: str) -> list[Tensor]:
+    """What `say` says of all rows by these names, asked in parts of like length: padding would cost more than they do."""
     order = read["attention_mask"].sum(dim=-1).argsort(stable=True)
-    found = []
-    for rows in order.split(PART):
-        there = read["attention_mask"][rows].any(dim=0)
-        found.append(model(**{name: tensor[rows][:, there] for name, tensor in read.items()}))
+    found = [say(narrowed(read, rows)) for rows in order.split(PART)]
     back = order.argsort()
-    logits, embeddings = (torch.cat([each[name] for each in found])[back] for name in ("logits", "embeddings"))
+    return [torch.cat([each[name] for each in found])[back] for name in names]
+
+
+def passes(model: Any, batch: Mapping[str, Any], head_learns: bool = False) -> Embedded:
+    """What a model says of all rows of a batch. Raises RecipeError where nothing is to be learned, unless the head learns."""
+    logits, embeddings = in_parts(lambda part: model(**part), inputs(batch), "logits", "embeddings")
     if model.training and torch.is_grad_enabled() and not (embeddings.requires_grad or head_learns):
         raise RecipeError("strategy", "leaves the embeddings as they are, so there is nothing to learn", "Take full, or another")
     return Embedded(None, logits, embeddings)
