@@ -41,11 +41,16 @@ def plain(
 
 
 def export_graph(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: int | None) -> Any:
-    """A model that answers in one pass as an `ExportedModel` with one graph, dynamic in rows and tokens."""
+    """A model that answers in one pass as an `ExportedModel` with one graph, dynamic in rows and tokens, which computes of its
+    last layer what its head reads."""
     from transformers.exporters import OnnxConfig, OnnxExporter
 
+    from hfrecipes.targets._first import only_first_token
+
     with quiet():
-        return OnnxExporter().export(model, tensors(batch), OnnxConfig(dynamic=True, opset_version=opset))
+        exported = OnnxExporter().export(model, tensors(batch), OnnxConfig(dynamic=True, opset_version=opset))
+    only_first_token(exported.program)
+    return exported
 
 
 def export_generator(

@@ -4,7 +4,7 @@ The weights of products become int8 with one scale a unit, embeddings int8 with 
 read become uint8 with a range that calibration found. Where it halves the error of the product or nearly so, channels are scaled
 against each other before (SmoothQuant, Xiao et al. 2023, arXiv:2211.10438), with the exponent that does best on the calibration
 data. Everything else, residual sums included, stays fp32. Products are ONNX Runtime's own `MatMulIntegerToFloat`, which adds the
-bias, too; a tensor that several products read is quantized once.
+bias, too, and attention its `MultiHeadAttention`; a tensor that several products read is quantized once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from hfrecipes.targets._attention import MICROSOFT, join_attention
+
 EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of an activation's spread that smoothing moves into the weights."""
 GAIN = 0.75
 """Smoothing is an operator more: it must leave at most this share of the squared error."""
 TOKENS = 2048
 """Rows of an activation on which settings are compared."""
-MICROSOFT = "com.microsoft"
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Seen:
 def static(model: ir.Model, batches: Sequence[Mapping[str, np.ndarray]]) -> ir.Model:
     """`model`, changed in place: its products with weights and its embeddings in int8, calibrated on `batches` of its inputs
     (of which `attention_mask` says which tokens count)."""
-    graph = model.graph
+    graph = join_attention(model).graph
     products = [node for node in graph if _is_product(node)]
     read = list({id(node.inputs[0]): node.inputs[0] for node in products}.values())
     seen = calibrate(model, [value.name for value in read], batches)

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.one_labelling '{"side": "ours", "run": "runs/x", "texts": 192}'
 
-`side` is `ours` or `ours_one` (the bundle that is served: all texts at once, or one by one), `ort_one` (its graph through ONNX
-Runtime alone, one by one), `pipeline_32`, `pipeline_1` (transformers' pipeline over the checkpoint, in batches of so many),
+`side` is `ours` or `ours_one` (the bundle that is served: all texts at once, or one by one), `graph_one` (its graph through ONNX
+Runtime alone, one by one), `ort_one` (`run` is a folder with the checkpoint as transformers exports it and ONNX Runtime makes it
+int8, one by one), `pipeline_32`, `pipeline_1` (transformers' pipeline over the checkpoint, in batches of so many),
 `pipeline_one` (called with one text at a time), or `eager` (the PyTorch model alone on 32 tokens). Prints CPU milliseconds a text
 and the labels.
 """
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 WARM, PASSES = 32, 3
+INT8 = "model_int8.onnx"
+"""The graph of `ort_one`."""
 DATA = Path("examples/data/banking77/test.jsonl")
 
 
@@ -41,14 +44,22 @@ def ours_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
     return lambda: [predictor(text).label for text in given]
 
 
+def graph_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    folder = Path(run) / "bundles/cpu"
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    return alone(folder, manifest["graphs"][manifest["default"]]["file"], given)
+
+
 def ort_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    return alone(Path(run), INT8, given)
+
+
+def alone(folder: Path, graph: str, given: Sequence[str]) -> Callable[[], list[str]]:
+    """Text after text through ONNX Runtime as it comes, with the tokenizer and the names of a folder."""
     import numpy as np
     import onnxruntime
     from tokenizers import Tokenizer
 
-    folder = Path(run) / "bundles/cpu"
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    graph = manifest["graphs"][manifest["default"]]["file"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(folder / graph), options)
@@ -118,6 +129,7 @@ SIDES: dict[str, Callable[[str, Sequence[str]], Callable[[], list[str]]]] = {
     "ours": ours,
     "ours_one": ours_one,
     "ours_32": ours_32,
+    "graph_one": graph_one,
     "ort_one": ort_one,
     "pipeline_32": pipeline_of(32),
     "pipeline_1": pipeline_of(1),

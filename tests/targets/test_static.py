@@ -26,13 +26,18 @@ def graph(nodes: Sequence[onnx.NodeProto], weights: Mapping[str, np.ndarray], wi
     return ir.from_proto(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
 
 
-def answer(model: ir.Model, x: np.ndarray) -> np.ndarray:
-    """What a graph gives for `x`, checked before."""
+def answers(model: ir.Model, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a graph gives first for a batch, of which it takes what it knows, checked before."""
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    found: np.ndarray = session.run(None, {session.get_inputs()[0].name: x})[0]
+    found: np.ndarray = session.run(None, {entry.name: batch[entry.name] for entry in session.get_inputs()})[0]
     return found
+
+
+def answer(model: ir.Model, x: np.ndarray) -> np.ndarray:
+    """What a graph of one input gives for `x`."""
+    return answers(model, {model.graph.inputs[0].name or "": x})
 
 
 def batches(width: int, count: int = 4) -> list[dict[str, np.ndarray]]:
