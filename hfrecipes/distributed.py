@@ -7,9 +7,12 @@ import functools
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfrecipes.errors import HfRecipesError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 T = TypeVar("T")
 EXPECTED = "HFRECIPES_PROCESSES"
@@ -26,6 +29,13 @@ def processes() -> int:
 def rank() -> int:
     """The number of this process among them."""
     return int(os.environ.get("RANK", "0"))
+
+
+def describe(options: TrainingArguments) -> str:
+    """In how many processes, on which device and in which precision a training runs."""
+    count = processes()
+    precision = "bf16 autocast" if options.bf16 else "fp16 autocast" if options.fp16 else "fp32"
+    return f"{count} process{'es' * (count > 1)}, device {options.device}, {precision}"
 
 
 def is_main() -> bool:

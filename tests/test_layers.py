@@ -24,6 +24,7 @@ LAYERS = (
         "audit",
         "feature_store",
         "prefix",
+        "first_token",
         "uncertainty",
         "traffic",
         "signals",

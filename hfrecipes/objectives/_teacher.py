@@ -17,6 +17,7 @@ from tqdm import tqdm
 from hfrecipes.entries import READ, budgeted, numbers
 from hfrecipes.errors import ModelError
 from hfrecipes.feature_store import Space, home
+from hfrecipes.first_token import FirstToken
 from hfrecipes.folder import read_json
 from hfrecipes.models import Model, load_config, load_model
 from hfrecipes.objectives._answers import read
@@ -56,6 +57,8 @@ class Teacher:
         self.ids = [self._ids(model) for model in models]
         self.orders = [self._order(model.config, given) for model, given in zip(self.models, models, strict=True)]
         self.reads = [set(inspect.signature(model.forward).parameters) for model in self.models]
+        for model in self.models:
+            FirstToken(model).begin()
         self.by_row = self.head == "text-classification"
         self.writes = training.model.can_generate()
         self.over_tokens = self.writes or self.head == "fill-mask"

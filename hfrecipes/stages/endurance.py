@@ -86,7 +86,7 @@ def smaller(recipe: Recipe) -> Recipe:
     where = f"{recipe.name}.train"
     if recipe.batch_tokens is None and rows == 1:
         what = "a step of one row needs more memory than there is"
-        raise RecipeError(where, what, "Write `gradient_checkpointing: true` or a smaller max_length")
+        raise RecipeError(where, what, "Write `activation_checkpointing: true` or a smaller max_length")
     halved = {"gradient_accumulation_steps": 2 * parts}
     if recipe.batch_tokens is None:
         halved["per_device_train_batch_size"] = rows // 2

@@ -16,6 +16,7 @@ from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
 from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
+from hfrecipes.first_token import shortened, shortens
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
 from hfrecipes.heads import ENTRY
@@ -76,7 +77,8 @@ def train(recipe: Recipe, run: Run) -> None:
     tries = run.checkpoints / "energy"
     with taken(recipe.fast_path, trainer.args.bf16) as settings, energy.metered(tries, meter):
         fused = bool(optimizer.defaults.get("fused"))
-        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
+        first = shortens(trainer.callback_handler.callbacks)
+        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused, "first_token": first}
         log.info("fast path: %s", ", ".join([*(name for name, on in named.items() if on), *settings]) or "none of it")
         trainer = endure(recipe, run, trainer, partial(trainer_for, run=run), begun(run, "train"))
         final = trainer.evaluate()
@@ -180,7 +182,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     left = tokens.padding_side == "left"
     collate = collated(collate, recipe.objective.entries, left)
     own = recipe.strategy.callbacks(model, options.num_train_epochs)
-    callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept)]
+    callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *shortened(model, options, recipe.fast_path)]
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     as_stored = recipe.task.reads_as_encoded and not recipe.objective.by_batch
     if as_stored and any(map(blocks, range(epochs))):
@@ -191,7 +193,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         callbacks.append(frozen)
     callbacks += [*training.callbacks, ClassMeans(training)]
     step = f"{size * parts} rows" if recipe.batch_tokens is None else f"about {recipe.batch_tokens * parts} tokens"
-    log.info("training on %s, %s a step", describe(options), step)
+    log.info("training on %s, %s a step", distributed.describe(options), step)
     made = RecipeTrainer(
         loss,
         model=model,
@@ -291,10 +293,3 @@ def collator(recipe: Recipe, tokens: Tokens) -> Callable[[Sequence[dict[str, Any
         return {name: torch.from_numpy(array) for name, array in recipe.task.collate(rows, tokens).items()}
 
     return collate
-
-
-def describe(options: TrainingArguments) -> str:
-    """In how many processes, on which device and in which precision a training runs."""
-    count = distributed.processes()
-    precision = "bf16 autocast" if options.bf16 else "fp16 autocast" if options.fp16 else "fp32"
-    return f"{count} process{'es' * (count > 1)}, device {options.device}, {precision}"

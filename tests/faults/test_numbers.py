@@ -193,7 +193,10 @@ def test_what_does_not_fit_is_halved_and_gives_the_same(
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        ({"per_device_train_batch_size": 1}, "a step of one row needs more memory than there is. Write `gradient_checkpointing"),
+        (
+            {"per_device_train_batch_size": 1},
+            "a step of one row needs more memory than there is. Write `activation_checkpointing",
+        ),
         ({"per_device_train_batch_size": 5}, "Write an even per_device_train_batch_size"),
     ],
 )

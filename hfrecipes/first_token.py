@@ -1,0 +1,142 @@
+"""First token: a model whose head reads it alone computes no other behind the attention of its last block.
+
+The keys and values of that attention need every token; what follows them, the feed-forward above all, is needed for one. The
+answers and gradients are the same; dropout is drawn for fewer tokens, so that a training differs as it does by another seed. Of a
+model with six blocks it saves an eighth of the products, of two blocks above a frozen body three eighths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from hfrecipes.family import blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import TrainingArguments
+
+BEHIND_ATTENTION = ("attention.output", "sa_layer_norm", "mlp_norm")
+"""What models call, inside a block, the first module that reads what attention made and works token by token."""
+
+
+class FirstToken(TrainerCallback):
+    """A model's last block as it is called during a training, or from `begin()` to `end()`.
+
+    It is whole in calls that ask for hidden states, that do not go through the whole model, or in which something else reads
+    inside the block. `possible` says whether the model's answers allow it.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.block: Module | None = None
+        self.active = False
+        self._hooks: list[Any] = []
+        names = blocks(model)
+        if names and len(names) == model.config.num_hidden_layers and not model.config.is_encoder_decoder:
+            self.block = model.get_submodule(names[-1])
+        self.point = None if self.block is None else _behind_attention(self.block)
+        self.possible = self.point is not None and self._reads_first() and self._answers_alike()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer."""
+        self.begin()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer."""
+        self.end()
+
+    def begin(self) -> None:
+        """Compute the first token alone, where that is possible."""
+        if self.possible and not self._hooks:
+            self._put_on()
+
+    def end(self) -> None:
+        """Make the block whole again."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    def _put_on(self) -> None:
+        assert self.point is not None
+        self._hooks += [
+            self.model.register_forward_pre_hook(self._enter, with_kwargs=True),
+            self.point.register_forward_pre_hook(self._cut),
+            self.model.register_forward_hook(self._leave, always_call=True),
+        ]
+
+    def _enter(self, model: Module, given: Any, named: dict[str, Any]) -> None:
+        config = self.model.config
+        asked = any(named.get(name) or getattr(config, name, False) for name in ("output_hidden_states", "output_attentions"))
+        assert self.block is not None
+        self.active = not asked and not any(module._forward_hooks for module in self.block.modules())
+
+    def _leave(self, model: Module, given: Any, output: Any) -> None:
+        self.active = False
+
+    def _cut(self, module: Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        return tuple(states[:, :1] for states in given) if self.active else None
+
+    def _reads_first(self) -> bool:
+        """Whether the answers stay finite where the block hands on nothing but NaN for the tokens behind the first."""
+        import torch
+
+        def poison(module: Module, given: Any, output: Any) -> Any:
+            states = (output[0] if isinstance(output, tuple) else output).clone()
+            states[:, 1:] = torch.nan
+            return (states, *output[1:]) if isinstance(output, tuple) else states
+
+        assert self.block is not None
+        hook = self.block.register_forward_hook(poison)
+        try:
+            return all(bool(tensor.isfinite().all()) for tensor in self._answers())
+        finally:
+            hook.remove()
+
+    def _answers_alike(self) -> bool:
+        """Whether the answers are the same with the first token alone."""
+        import torch
+
+        whole = self._answers()
+        self._put_on()
+        try:
+            alone = self._answers()
+        finally:
+            self.end()
+        return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(whole, alone, strict=True))
+
+    def _answers(self) -> list[Tensor]:
+        """What the model answers to two rows of tokens, one of them padded."""
+        import torch
+
+        device, training = next(self.model.parameters()).device, self.model.training
+        most = self.model.config.get_text_config().vocab_size
+        ids = torch.arange(12, device=device).view(2, 6) * 7 % most
+        mask = torch.ones_like(ids)
+        mask[1, 4:] = 0
+        try:
+            with torch.no_grad():
+                outputs = self.model.eval()(input_ids=ids, attention_mask=mask)
+        finally:
+            self.model.train(training)
+        return [tensor for tensor in outputs.values() if torch.is_tensor(tensor)]
+
+
+def shortened(model: Any, options: TrainingArguments, wanted: Sequence[str]) -> list[TrainerCallback]:
+    """The callback for a training, where `first_token` is wanted and nothing runs a block again or in parts."""
+    anew = options.activation_checkpointing or options.torch_compile or options.fsdp or options.deepspeed
+    return [FirstToken(model)] if "first_token" in wanted and not anew else []
+
+
+def shortens(callbacks: Iterable[TrainerCallback]) -> bool:
+    """Whether one of the callbacks of a training leaves tokens out."""
+    return any(isinstance(each, FirstToken) and each.possible for each in callbacks)
+
+
+def _behind_attention(block: Module) -> Module | None:
+    """The first module of a block that works token by token on what attention made; None where none has a known name."""
+    inside = dict(block.named_modules())
+    return next((inside[name] for name in BEHIND_ATTENTION if name in inside), None)
