@@ -89,7 +89,9 @@ def _quantize(graph: ir.Graph, products: Sequence[ir.Node], seen: Seen) -> None:
     low, high = np.min(seen.low / smooth), np.max(seen.high / smooth)
     scale, zero = _scale(low, high)
     make = _Maker(graph, products[0], value.name or "activation")
-    source = value if np.all(smooth == 1) else make("Mul", [value, make.constant("smooth", (1 / smooth).astype(np.float32))])
+    factor = (1 / smooth).astype(np.float32)
+    scaled = np.all(smooth == 1) or _scale_values(graph, value, products, factor)
+    source = value if scaled else make("Mul", [value, make.constant("smooth", factor)])
     shared = [make.constant("scale", np.float32(scale)), make.constant("zero", np.uint8(zero))]
     quantized = make("QuantizeLinear", [source, *shared])
     for node, weight in zip(products, weights, strict=True):
@@ -102,6 +104,23 @@ def _quantize(graph: ir.Graph, products: Sequence[ir.Node], seen: Seen) -> None:
         replace(graph, last, made)
         if last is not node:
             graph.remove(node, safe=True)
+
+
+def _scale_values(graph: ir.Graph, context: ir.Value, products: Sequence[ir.Node], factor: np.ndarray) -> bool:
+    """Scale what an attention makes, where `products` alone read it, by scaling its values, in which it is linear: their product
+    has steps and a bias a unit already. False where `context` is not an attention's or its values are not such a product's."""
+    attention = context.producer()
+    values = attention.inputs[2] if attention is not None and attention.op_type == "MultiHeadAttention" else None
+    product = values.producer() if values is not None and len(values.uses()) == 1 else None
+    others = any(use.node not in products for use in context.uses())
+    if product is None or product.op_type != "MatMulIntegerToFloat" or others:
+        return False
+    make = _Maker(graph, product, context.name or "context")
+    for place in range(3, len(product.inputs), 3):  # the steps, and the bias where there is one
+        held = product.inputs[place]
+        assert held is not None and held.const_value is not None
+        product.replace_input_with(place, make.constant("scaled", held.const_value.numpy() * factor))
+    return True
 
 
 def smoothing(rows: np.ndarray, weight: np.ndarray, seen: Seen) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -211,7 +212,7 @@ class TextClassification(Task):
     def default_metrics(self, config: Mapping[str, Any]) -> tuple[Metric, ...]:
         return (Pearson(),) if config["problem_type"] == "regression" else (Accuracy(), F1())
 
-    def _several(self, chances: np.ndarray, names: list[str]) -> Classification:
+    def _several(self, chances: np.ndarray, names: Sequence[str]) -> Classification:
         scores = dict(zip(names, chances.tolist(), strict=True))
         chosen = tuple(name for name, chance in scores.items() if chance >= self.threshold)
         return Classification(chosen, min((scores[n] for n in chosen), default=1 - max(scores.values())), scores)
@@ -252,6 +253,12 @@ def _problem(feature: Any) -> str:
     return "regression" if str(getattr(feature, "dtype", "")).startswith(("float", "double")) else "single_label_classification"
 
 
-def _names(config: Mapping[str, Any]) -> list[str]:
+def _names(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Label names in the order of their ids; a config has them under numbers, its JSON under digits."""
-    return [str(config["id2label"][key]) for key in sorted(config["id2label"], key=int)]
+    return _ordered(tuple(config["id2label"].items()))
+
+
+@lru_cache
+def _ordered(named: tuple[tuple[Any, Any], ...]) -> tuple[str, ...]:
+    """The names behind ids: of many labels sorting them for each answer costs as much as reading its text."""
+    return tuple(str(name) for _, name in sorted(named, key=lambda entry: int(entry[0])))

@@ -22,9 +22,11 @@ from transformers import (
     PreTrainedConfig,
 )
 
+from hfrecipes.targets import _static
 from hfrecipes.targets._attention import join_attention
 from hfrecipes.targets._first import only_first_token
 from hfrecipes.targets._onnx import export_graph
+from hfrecipes.targets._static import static
 from tests.targets.test_static import answers
 
 TINY = {
@@ -140,3 +142,16 @@ def test_what_something_else_reads_is_cut_behind_it(all_read: bool, cut: str) ->
     slices = [node for node in graph.graph if node.op_type == "Slice"]
     assert [node.inputs[0].name for node in slices] == [cut]
     np.testing.assert_allclose(answers(graph, x), exact, rtol=1e-6)
+
+
+def test_what_attention_makes_is_scaled_in_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = drawn(CONFIGS["distilbert"][0])
+    rows, given = [batch(8, 9) for _ in range(4)], batch(3, 9)
+    graph = static(export_graph(model, rows[0], None).program, rows)
+    assert len([name for name in graph.graph.initializers if "_scaled_" in name]) == 2, "the steps and the bias of the values"
+    made = [node.outputs[0] for node in graph.graph if node.op_type == "MultiHeadAttention"]
+    assert [use.node.op_type for value in made for use in value.uses()] == ["QuantizeLinear"]
+    monkeypatch.setattr(_static, "_scale_values", lambda *_: False)
+    plain = static(export_graph(model, rows[0], None).program, rows)
+    assert operators(plain)["Mul"] == operators(graph)["Mul"] + 1
+    np.testing.assert_allclose(answers(graph, given), answers(plain, given), atol=1e-6)
