@@ -1,7 +1,8 @@
 """Fast path: what makes a training on CPU faster in this process and changes no result beyond the last digits.
 
-`first_token` is the model's own (see `first_token.py`). The rest of the fast path has names of its own in `train:`: bf16 autocast
-(`bf16`), rows of like length together (`train_sampling_strategy`) and the fused optimizer (`optim`, or `optimizer:`).
+`first_token` is the model's own (see `first_token.py`), and has to be asked for: dropout draws other numbers with it. The rest of
+the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of like length together (`train_sampling_strategy`)
+and the fused optimizer (`optim`, or `optimizer:`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 Setting = Literal["allocator", "matmul_precision", "first_token"]
-SETTINGS: tuple[Setting, ...] = ("allocator", "matmul_precision", "first_token")
+SETTINGS: tuple[Setting, ...] = ("allocator", "matmul_precision")
+"""Those that a recipe has by itself."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Numbers of glibc's malloc.h."""
 

@@ -1,8 +1,9 @@
 """First token: a model whose head reads it alone computes no other behind the attention of its last block.
 
 The keys and values of that attention need every token; what follows them, the feed-forward above all, is needed for one. The
-answers and gradients are the same; dropout is drawn for fewer tokens, so that a training differs as it does by another seed. Of a
-model with six blocks it saves an eighth of the products, of two blocks above a frozen body three eighths.
+answers and gradients are the same; dropout is drawn for fewer tokens, so that a training differs as it does by another seed, and
+a recipe has to ask for it. Of a model with six blocks it saves an eighth of the products, of two blocks above a frozen body three
+eighths.
 """
 
 from __future__ import annotations

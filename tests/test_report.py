@@ -78,4 +78,4 @@ def test_a_comparison_names_the_data_below_its_variable_and_gives_the_cost(finis
     at = dict(zip(header, rows[1], strict=True))
     assert (at["figure"], at["before"], at["baseline"]) == ("accuracy", "0.5000", "-")
     assert float(at["after"]) == pytest.approx(report.frontier[0].scores["accuracy"], abs=1e-4)
-    assert float(at["MB"]) > 0
+    assert at["MB"] == f"{report.frontier[-1].mb:.1f}" and report.frontier[-1].mb > 0

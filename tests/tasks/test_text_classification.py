@@ -161,8 +161,7 @@ def test_a_run_of_several_labels(recipe_file: Callable[..., Path], tmp_path: Pat
         for text, i in texts
     ]
     path = write_lines(tmp_path / "rows.jsonl", made)
-    data = {"path": str(path), "label": "labels", "validation_size": 0.25}
-    report = fitted(recipe_file, tmp_path / "run", data, seed=5)  # of six seeds two learn both labels from so few rows
+    report = fitted(recipe_file, tmp_path / "run", {"path": str(path), "label": "labels", "validation_size": 0.25})
     assert report.values["split"] == "validation"
     assert report.scores["accuracy"] > 0.9
     answers = Predictor.open(tmp_path / "run", "pytorch")(["the film was good bank", f"the film was {BAD[1]} card"])
