@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-MICROSOFT = "com.microsoft"
+from hfrecipes.targets._graph import MICROSOFT, replace
+
 HEADS_FIRST, TURNED = (0, 2, 1, 3), (0, 2, 1)
 
 
@@ -35,13 +36,10 @@ def join_attention(model: ir.Model) -> ir.Model:
     for each in found:
         inputs = [each.query, each.key, each.value, None, None, each.mask]
         attributes = {"num_heads": each.heads, "scale": each.scale}
-        old = each.last.outputs[0]
-        made = ir.node("MultiHeadAttention", inputs, attributes, domain=MICROSOFT, name=f"{old.name}_attention")
+        name = f"{each.last.outputs[0].name}_attention"
+        made = ir.node("MultiHeadAttention", inputs, attributes, domain=MICROSOFT, name=name)
         model.graph.insert_before(each.last, made)
-        made.outputs[0].shape, made.outputs[0].type = old.shape, old.type
-        ir.convenience.replace_all_uses_with(old, made.outputs[0], replace_graph_outputs=True)
-        model.graph.remove(each.last, safe=True)
-        made.outputs[0].name = old.name
+        replace(model.graph, each.last, made.outputs[0])
         model.opset_imports.setdefault(MICROSOFT, 1)
     RemoveUnusedNodesPass()(model)
     return model

@@ -6,10 +6,12 @@ the head reads alone. The answers are the same, and of six layers 14 % of the pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
+
+from hfrecipes.targets._graph import constant
 
 ALIKE = {"Cast", "Dropout", "Elu", "Erf", "Gelu", "Identity", "LeakyRelu", "Relu", "Sigmoid", "Sqrt", "Tanh"}
 BROADCAST = {"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub", "Where"}
@@ -36,7 +38,7 @@ def only_first_token(model: ir.Model) -> ir.Model:
             node.replace_input_with(index, cuts[value, axis])
         if node.op_type == "Reshape":
             units = [size for size in _sizes(node.outputs[0])[2:] if isinstance(size, int)]
-            node.replace_input_with(1, _constant(graph, [-1, 1, *units]))
+            node.replace_input_with(1, _vector(graph, [-1, 1, *units]))
     return model
 
 
@@ -69,9 +71,9 @@ def _asked(node: ir.Node, found: Mapping[ir.Node, Reads]) -> int | None:
 def _reads(node: ir.Node, axis: int) -> Reads | None:
     """What a node must read for the first entry of its output along `axis`; None where that is not known or is everything."""
     rank, ranks = _rank(node.outputs[0]), [_rank(value) for value in node.inputs]
-    if rank is None or None in ranks or node.domain:
+    known = [each for each in ranks if each is not None]
+    if rank is None or len(known) < len(ranks) or node.domain:
         return None
-    known = [each or 0 for each in ranks]
     if node.op_type in ALIKE:
         return {0: axis}
     if node.op_type in ALONG_LAST:
@@ -111,7 +113,7 @@ def _rank(value: ir.Value | None) -> int | None:
 
 def _cut(graph: ir.Graph, value: ir.Value, axis: int, reader: ir.Node) -> ir.Value:
     """The first entry of a value along an axis, which is kept, for `reader` and those behind it."""
-    bounds = [_constant(graph, [number]) for number in (0, 1, axis)]
+    bounds = [_vector(graph, [number]) for number in (0, 1, axis)]
     name = f"{value.name}_first_{axis}"
     made = ir.Value(name=name, shape=_one(value, axis), type=value.type)
     node = ir.node("Slice", [value, *bounds], name=f"{name}_node", outputs=[made])
@@ -119,12 +121,6 @@ def _cut(graph: ir.Graph, value: ir.Value, axis: int, reader: ir.Node) -> ir.Val
     return node.outputs[0]
 
 
-def _constant(graph: ir.Graph, numbers: list[int]) -> ir.Value:
-    """A vector of whole numbers as an initializer, the same one for the same numbers."""
-    name = "first_" + "_".join(str(number).replace("-", "m") for number in numbers)
-    if name not in graph.initializers:
-        array = ir.tensor(np.array(numbers, np.int64), name=name)
-        graph.register_initializer(
-            ir.Value(name=name, const_value=array, shape=ir.Shape(array.shape), type=ir.TensorType(array.dtype))
-        )
-    return graph.initializers[name]
+def _vector(graph: ir.Graph, numbers: Sequence[int]) -> ir.Value:
+    """A vector of whole numbers, the same initializer for the same numbers."""
+    return constant(graph, "first_" + "_".join(str(number).replace("-", "m") for number in numbers), np.array(numbers, np.int64))

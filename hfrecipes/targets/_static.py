@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from hfrecipes.targets._attention import MICROSOFT, join_attention
+from hfrecipes.targets._attention import join_attention
+from hfrecipes.targets._graph import MICROSOFT, constant, drop_unused, replace
 
 EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of an activation's spread that smoothing moves into the weights."""
@@ -163,12 +164,6 @@ def quantize_embeddings(graph: ir.Graph) -> None:
         _quantize_rows(graph, node)
 
 
-def drop_unused(graph: ir.Graph) -> None:
-    """Let go of weights that nothing reads."""
-    for name in [name for name, value in graph.initializers.items() if not value.uses() and not value.is_graph_output()]:
-        del graph.initializers[name]
-
-
 def _quantize_rows(graph: ir.Graph, node: ir.Node) -> None:
     """Embeddings as int8, each row with its own scale."""
     whole, steps = _int8(_weight(node.inputs[0]), axis=1)
@@ -215,15 +210,6 @@ def _bias(node: ir.Node) -> tuple[ir.Value | None, ir.Node]:
     return (other, uses[0].node) if vector else (None, node)
 
 
-def replace(graph: ir.Graph, node: ir.Node, made: ir.Value) -> None:
-    """Let all that read the output of `node` read `made`, under the old name."""
-    old = node.outputs[0]
-    name, made.shape, made.type = old.name, old.shape, old.type
-    ir.convenience.replace_all_uses_with(old, made, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    made.name = name
-
-
 @dataclass
 class _Maker:
     """Makes nodes before `place`, and initializers, whose names begin with `prefix`."""
@@ -241,11 +227,7 @@ class _Maker:
 
     def constant(self, what: str, array: Any) -> ir.Value:
         """An initializer that holds `array`."""
-        name = self._name(what)
-        value = ir.Value(name=name, const_value=ir.tensor(np.asarray(array), name=name))
-        value.shape, value.type = ir.Shape(np.shape(array)), ir.TensorType(value.const_value.dtype)
-        self.graph.register_initializer(value)
-        return value
+        return constant(self.graph, self._name(what), array)
 
     def _name(self, what: str) -> str:
         self.count += 1

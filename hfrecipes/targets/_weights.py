@@ -11,7 +11,8 @@ import logging
 import numpy as np
 import onnx_ir as ir
 
-from hfrecipes.targets._static import drop_unused, quantize_embeddings, replace
+from hfrecipes.targets._graph import constant, drop_unused, replace
+from hfrecipes.targets._static import quantize_embeddings
 
 BLOCK = 32
 """Weights that share a scale."""
@@ -39,12 +40,8 @@ def _untie(graph: ir.Graph) -> None:
         source = _turned(node)
         if source is None or source.const_value is None or len(source.const_value.shape) != 2:
             continue
-        name = f"{source.name}_turned"
-        if name not in graph.initializers:
-            matrix = ir.tensor(np.ascontiguousarray(source.const_value.numpy().T), name=name)
-            value = ir.Value(name=name, const_value=matrix, shape=ir.Shape(matrix.shape), type=ir.TensorType(matrix.dtype))
-            graph.register_initializer(value)
-        made = ir.node("MatMul", [node.inputs[0], graph.initializers[name]], name=f"{node.name}_untied")
+        turned = constant(graph, f"{source.name}_turned", np.ascontiguousarray(source.const_value.numpy().T))
+        made = ir.node("MatMul", [node.inputs[0], turned], name=f"{node.name}_untied")
         graph.insert_before(node, made)
         replace(graph, node, made.outputs[0])
     for node in [node for node in graph if node.op_type == "Transpose"]:
