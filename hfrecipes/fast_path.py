@@ -1,8 +1,8 @@
 """Fast path: what makes a training on CPU faster in this process and changes no result beyond the last digits.
 
-`first_token` is the model's own (see `first_token.py`), and has to be asked for: dropout draws other numbers with it. The rest of
-the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of like length together (`train_sampling_strategy`)
-and the fused optimizer (`optim`, or `optimizer:`).
+`first_token` and `embedding_rows` are the model's own (see `lighter.py`); with `first_token` and `dropout_masks` dropout draws
+other numbers, as with another seed. The rest of the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of
+like length together (`train_sampling_strategy`) and the fused optimizer (`optim`, or `optimizer:`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
-Setting = Literal["allocator", "matmul_precision", "first_token"]
-SETTINGS: tuple[Setting, ...] = ("allocator", "matmul_precision")
+from hfrecipes import draws
+
+Setting = Literal["allocator", "matmul_precision", "embedding_rows", "dropout_masks", "first_token"]
+SETTINGS: tuple[Setting, ...] = ("allocator", "matmul_precision", "embedding_rows", "dropout_masks", "first_token")
 """Those that a recipe has by itself."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Numbers of glibc's malloc.h."""
@@ -23,7 +25,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 @contextmanager
 def taken(wanted: Sequence[Setting], bf16: bool) -> Iterator[list[str]]:
-    """Inside, the settings that are wanted and have an effect here are made; gives their names."""
+    """Inside, the settings of the process that are wanted and have an effect here are made; gives their names."""
     import torch
 
     found = ["allocator"] if "allocator" in wanted and keep_memory() else []
@@ -31,8 +33,12 @@ def taken(wanted: Sequence[Setting], bf16: bool) -> Iterator[list[str]]:
     if "matmul_precision" in wanted and not bf16 and rounds_like_fp32():
         torch.set_float32_matmul_precision("medium")
         found.append("matmul_precision")
+    quick = "dropout_masks" in wanted and not torch.accelerator.is_available()
+    if quick:
+        found.append("dropout_masks")
     try:
-        yield found
+        with draws.quick() if quick else nullcontext():
+            yield found
     finally:
         torch.set_float32_matmul_precision(before)
 

@@ -1,14 +1,12 @@
 """First token: a model whose head reads it alone computes no other behind the attention of its last block.
 
 The keys and values of that attention need every token; what follows them, the feed-forward above all, is needed for one. The
-answers and gradients are the same; dropout is drawn for fewer tokens, so that a training differs as it does by another seed, and
-a recipe has to ask for it. Of a model with six blocks it saves an eighth of the products, of two blocks above a frozen body three
-eighths.
+answers and gradients are the same; dropout is drawn for fewer tokens, so that a training differs as it does by another seed. Of a
+model with six blocks it saves an eighth of the products, of two blocks above a frozen body three eighths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -18,7 +16,6 @@ from hfrecipes.family import blocks
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
-    from transformers import TrainingArguments
 
 BEHIND_ATTENTION = ("attention.output", "sa_layer_norm", "mlp_norm")
 """What models call, inside a block, the first module that reads what attention made and works token by token."""
@@ -124,17 +121,6 @@ class FirstToken(TrainerCallback):
         finally:
             self.model.train(training)
         return [tensor for tensor in outputs.values() if torch.is_tensor(tensor)]
-
-
-def shortened(model: Any, options: TrainingArguments, wanted: Sequence[str]) -> list[TrainerCallback]:
-    """The callback for a training, where `first_token` is wanted and nothing runs a block again or in parts."""
-    anew = options.activation_checkpointing or options.torch_compile or options.fsdp or options.deepspeed
-    return [FirstToken(model)] if "first_token" in wanted and not anew else []
-
-
-def shortens(callbacks: Iterable[TrainerCallback]) -> bool:
-    """Whether one of the callbacks of a training leaves tokens out."""
-    return any(isinstance(each, FirstToken) and each.possible for each in callbacks)
 
 
 def _behind_attention(block: Module) -> Module | None:

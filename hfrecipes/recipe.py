@@ -49,7 +49,7 @@ class Recipe(Part, kind="recipes"):
     task's usual metrics. With `batch_tokens` a
     micro-batch takes rows of like length until they have about so many tokens, padding included, not so many rows. After
     `early_stopping` evaluations without a better first metric the training ends. `fast_path`
-    names the settings of the process to train with (see `fast_path.py`). `before` measures
+    names what makes the training faster (see `fast_path.py`). `before` measures
     the checkpoint on the test split as it was before training, too, and what needs no model (the commonest label, the first
     sentence). `frontier` names values for some keys, as overrides have them (`model.layers: [6, 3]`), all combinations of
     which `hfrecipes frontier` measures, and `pick` the rule that it chooses by. `seed` decides the validation cut, the order of

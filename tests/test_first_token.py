@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, BertForSequenceClassification, TrainingArguments
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, BertForSequenceClassification
 
 from hfrecipes import verbs
-from hfrecipes.first_token import FirstToken, shortened
+from hfrecipes.first_token import FirstToken
 from hfrecipes.models import Model, load_config, load_model
 from hfrecipes.objectives import Training
 from hfrecipes.objectives._teacher import Teacher
@@ -116,14 +116,6 @@ def test_families_that_read_other_tokens_are_left_alone(family: str, head: str, 
     first.begin()
     assert not first.possible
     assert not model._forward_pre_hooks
-
-
-@pytest.mark.parametrize("kept", [{"activation_checkpointing": True}, {"torch_compile": True}])
-def test_what_runs_blocks_again_or_in_parts_gets_them_whole(kept: dict[str, Any], fresh: Open, tmp_path: Path) -> None:
-    model = fresh("bert", "text-classification")
-    assert shortened(model, TrainingArguments(str(tmp_path), use_cpu=True), ["first_token"])
-    assert not shortened(model, TrainingArguments(str(tmp_path), use_cpu=True, **kept), ["first_token"])
-    assert not shortened(model, TrainingArguments(str(tmp_path), use_cpu=True), [])
 
 
 @pytest.mark.parametrize("strategy", ["full", "gradual_unfreezing", "lora"])

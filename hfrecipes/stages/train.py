@@ -16,10 +16,10 @@ from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
 from hfrecipes.errors import RecipeError
 from hfrecipes.fast_path import taken
-from hfrecipes.first_token import shortened, shortens
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
 from hfrecipes.heads import ENTRY
+from hfrecipes.lighter import in_effect, lighter
 from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
@@ -77,9 +77,9 @@ def train(recipe: Recipe, run: Run) -> None:
     tries = run.checkpoints / "energy"
     with taken(recipe.fast_path, trainer.args.bf16) as settings, energy.metered(tries, meter):
         fused = bool(optimizer.defaults.get("fused"))
-        first = shortens(trainer.callback_handler.callbacks)
-        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused, "first_token": first}
-        log.info("fast path: %s", ", ".join([*(name for name, on in named.items() if on), *settings]) or "none of it")
+        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
+        used = [*(name for name, on in named.items() if on), *settings, *in_effect(trainer.callback_handler.callbacks)]
+        log.info("fast path: %s", ", ".join(used) or "none of it")
         trainer = endure(recipe, run, trainer, partial(trainer_for, run=run), begun(run, "train"))
         final = trainer.evaluate()
 
@@ -182,10 +182,13 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     left = tokens.padding_side == "left"
     collate = collated(collate, recipe.objective.entries, left)
     own = recipe.strategy.callbacks(model, options.num_train_epochs)
-    callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *shortened(model, options, recipe.fast_path)]
+    optimizer = build_optimizer(recipe.optimizer, model, recipe.strategy.rates(model), options)
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     as_stored = recipe.task.reads_as_encoded and not recipe.objective.by_batch
-    if as_stored and any(map(blocks, range(epochs))):
+    cut = as_stored and any(map(blocks, range(epochs)))
+    light = lighter(model, optimizer, options, recipe.fast_path, batches.rows if as_stored and not cut else None, tokens.pad_id)
+    callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *light]
+    if cut:
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
         frozen.watch(rows)
         frozen.watch(held)
@@ -205,7 +208,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         schedule=recipe.schedule,
         zeros=kept,
         skip=recipe.non_finite == "skip",
-        optimizers=(build_optimizer(recipe.optimizer, model, recipe.strategy.rates(model), options), None),
+        optimizers=(optimizer, None),
         callbacks=callbacks,
         preprocess_logits_for_metrics=lambda outputs, _: as_tuple(outputs)[: len(recipe.task.outputs)],
     )

@@ -1,0 +1,35 @@
+"""Lighter: what of the fast path leaves out of a model what a training does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hfrecipes.embedding_rows import MOST, EmbeddingRows, occurring, possible
+from hfrecipes.first_token import FirstToken
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from transformers import TrainerCallback, TrainingArguments
+
+
+def lighter(
+    model: Any, optimizer: Optimizer, options: TrainingArguments, wanted: Sequence[str], rows: Any, pad: int
+) -> list[TrainerCallback]:
+    """The callbacks of a training for what is `wanted`, where nothing cuts a model in parts, compiles it or runs a block again.
+    `rows` are those that are read as they are, None where what is read is not known before."""
+    if options.activation_checkpointing or options.torch_compile or options.fsdp or options.deepspeed:
+        return []
+    found: list[TrainerCallback] = [FirstToken(model)] if "first_token" in wanted else []
+    if "embedding_rows" in wanted and rows is not None and possible(model, optimizer):
+        tokens = occurring(rows, [pad])
+        if len(tokens) <= MOST * model.get_input_embeddings().num_embeddings:
+            found.append(EmbeddingRows(model, optimizer, tokens))
+    return found
+
+
+def in_effect(callbacks: Iterable[TrainerCallback]) -> list[str]:
+    """What the callbacks of a training leave out."""
+    first = any(isinstance(each, FirstToken) and each.possible for each in callbacks)
+    rows = any(isinstance(each, EmbeddingRows) for each in callbacks)
+    return [name for name, on in (("first_token", first), ("embedding_rows", rows)) if on]
