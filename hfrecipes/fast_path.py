@@ -1,5 +1,7 @@
 """Fast path: what makes a training on CPU faster in this process and changes no result beyond the last digits.
 
+`collector` has Python's garbage collector pass over what is there when the training begins: the Trainer asks for a collection at
+the start, and in a process that has imported PyTorch and transformers each looks at a million objects in a quarter of a second.
 `first_token` and `embedding_rows` are the model's own (see `lighter.py`); with `first_token` and `dropout_masks` dropout draws
 other numbers, as with another seed. The rest of the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of
 like length together (`train_sampling_strategy`) and the fused optimizer (`optim`, or `optimizer:`).
@@ -8,6 +10,7 @@ like length together (`train_sampling_strategy`) and the fused optimizer (`optim
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,8 +19,8 @@ from typing import Literal
 
 from hfrecipes import draws
 
-Setting = Literal["allocator", "matmul_precision", "embedding_rows", "dropout_masks", "first_token"]
-SETTINGS: tuple[Setting, ...] = ("allocator", "matmul_precision", "embedding_rows", "dropout_masks", "first_token")
+Setting = Literal["allocator", "collector", "matmul_precision", "embedding_rows", "dropout_masks", "first_token"]
+SETTINGS: tuple[Setting, ...] = ("allocator", "collector", "matmul_precision", "embedding_rows", "dropout_masks", "first_token")
 """Those that a recipe has by itself."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Numbers of glibc's malloc.h."""
@@ -33,6 +36,10 @@ def taken(wanted: Sequence[Setting], bf16: bool) -> Iterator[list[str]]:
     if "matmul_precision" in wanted and not bf16 and rounds_like_fp32():
         torch.set_float32_matmul_precision("medium")
         found.append("matmul_precision")
+    frozen = "collector" in wanted and gc.get_freeze_count() == 0
+    if frozen:
+        gc.freeze()
+        found.append("collector")
     quick = "dropout_masks" in wanted and not torch.accelerator.is_available()
     if quick:
         found.append("dropout_masks")
@@ -40,6 +47,8 @@ def taken(wanted: Sequence[Setting], bf16: bool) -> Iterator[list[str]]:
         with draws.quick() if quick else nullcontext():
             yield found
     finally:
+        if frozen:
+            gc.unfreeze()
         torch.set_float32_matmul_precision(before)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from pathlib import Path
 
@@ -15,6 +16,33 @@ from hfrecipes import fast_path
 def test_memory_is_kept_under_glibc() -> None:
     has = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt")
     assert fast_path.keep_memory() is has
+
+
+def test_the_collector_passes_over_what_was_there_before() -> None:
+    with fast_path.taken(["collector"], bf16=True) as settings:
+        assert settings == ["collector"]
+        assert gc.get_freeze_count() > 10_000
+        with fast_path.taken(["collector"], bf16=True) as inner:
+            assert inner == []
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
+
+
+def test_dropout_draws_quickly_where_there_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = torch.empty(64)
+
+    def drawn() -> torch.Tensor:
+        torch.manual_seed(0)
+        return own.clone().bernoulli_(0.5)
+
+    before = drawn()
+    with fast_path.taken(["dropout_masks"], bf16=True) as settings:
+        assert settings == ["dropout_masks"]
+        assert not torch.equal(drawn(), before)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    with fast_path.taken(["dropout_masks"], bf16=True) as settings:
+        assert settings == []
+        assert torch.equal(drawn(), before)
 
 
 @pytest.mark.parametrize(("wanted", "bf16"), [((), False), (("allocator",), False), (("matmul_precision",), True)])

@@ -55,6 +55,7 @@ def endure(
                 raise
             recipe = smaller(recipe)
         del trainer
+        gc.unfreeze()  # of what the fast path has it pass over, this trainer is garbage now
         gc.collect()
         _free()
         trainer = again(recipe)
