@@ -57,6 +57,10 @@ STALE = re.compile(r"name_or_path$|^special_tokens_map_file$")
 EXPRESSION = re.compile(
     rb'"(?:R|\\u0052)(?:e|\\u0065)(?:g|\\u0067)(?:e|\\u0065)(?:x|\\u0078)"\s*:\s*("(?:[^"\\]|\\.)*")', re.IGNORECASE
 )
+RAW_DATA = (7, 5, 9)
+"""The fields of ONNX that lead to the bytes of weights: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data."""
+FIXED = {1: 8, 5: 4}
+"""Bytes of the other values of protobuf, by kind; there are no more kinds in ONNX."""
 PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x1f\x8b|BZh")
 ELSEWHERE = "names a file outside of the folder"
 TAKE_OUT = "Take it out, or give a folder that you trust"
@@ -177,15 +181,59 @@ def _look_at_graph(file: Path) -> None:
     if not file.stat().st_size:
         raise ModelError(str(file), "is empty", "Export it again: hfrecipes ship RUN")
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as graph:
-        if graph.find(b"ep_cache_context") >= 0:
-            raise ModelError(str(file), "holds what was compiled for a device", "Export it for this device: hfrecipes ship RUN")
-        at = graph.find(b"location")
-        while at >= 0:
-            if graph[at - 1 : at] in (b"\x08", b"\x00"):  # the length of the key, perhaps in more bytes than it needs
-                head, value = graph[at + 8 : at + 10], graph[at + 10 : at + 10 + graph[at + 9]]
-                if head[:1] != b"\x12" or head[1] > 127 or not inside(value.decode("utf-8", "replace")):
-                    raise ModelError(str(file), ELSEWHERE, "Export it again: hfrecipes ship RUN")
-            at = graph.find(b"location", at + 1)
+        for start, end in _beside_weights(graph):
+            if graph.find(b"ep_cache_context", start, end) >= 0:
+                what = "holds what was compiled for a device"
+                raise ModelError(str(file), what, "Export it for this device: hfrecipes ship RUN")
+            at = graph.find(b"location", start, end)
+            while at >= 0:
+                if graph[at - 1 : at] in (b"\x08", b"\x00"):  # the length of the key, perhaps in more bytes than it needs
+                    head, value = graph[at + 8 : at + 10], graph[at + 10 : at + 10 + graph[at + 9]]
+                    if head[:1] != b"\x12" or head[1] > 127 or not inside(value.decode("utf-8", "replace")):
+                        raise ModelError(str(file), ELSEWHERE, "Export it again: hfrecipes ship RUN")
+                at = graph.find(b"location", at + 1, end)
+
+
+def _beside_weights(graph: mmap.mmap) -> list[tuple[int, int]]:
+    """The parts of a graph that are not the raw data of its weights, nearly all of its bytes; all of it where it is not in the
+    form that protobuf writes."""
+    try:
+        return list(_beside(graph, 0, len(graph), RAW_DATA))
+    except (ValueError, LookupError):
+        return [(0, len(graph))]
+
+
+def _beside(data: mmap.mmap, start: int, end: int, path: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """The parts of a message that are not in the fields that `path` leads to."""
+    at = start
+    while at < end:
+        tag, inner = _varint(data, at)
+        if tag & 7 == 2:
+            size, inner = _varint(data, inner)
+            at = inner + size
+            if at > end:
+                raise ValueError
+            if tag >> 3 == path[0]:
+                yield start, inner
+                if path[1:]:
+                    yield from _beside(data, inner, at, path[1:])
+                start = at
+        elif tag & 7 == 0:
+            _, at = _varint(data, inner)
+        else:
+            at = inner + FIXED[tag & 7]
+    yield start, end
+
+
+def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
+    """A number as protobuf writes it, and where it ends."""
+    found = shift = 0
+    while data[at] > 127:
+        found |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if shift > 63:
+            raise ValueError
+    return found | data[at] << shift, at + 1
 
 
 def _look_at_expressions(file: Path) -> None:
