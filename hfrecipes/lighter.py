@@ -21,7 +21,8 @@ def lighter(
     if options.activation_checkpointing or options.torch_compile or options.fsdp or options.deepspeed:
         return []
     found: list[TrainerCallback] = [FirstToken(model)] if "first_token" in wanted else []
-    if "embedding_rows" in wanted and rows is not None and possible(model, optimizer):
+    noise = options.neftune_noise_alpha is not None  # which the Trainer takes off the embeddings behind a training's end
+    if "embedding_rows" in wanted and rows is not None and not noise and possible(model, optimizer):
         tokens = occurring(rows, [pad])
         if len(tokens) <= MOST * model.get_input_embeddings().num_embeddings:
             found.append(EmbeddingRows(model, optimizer, tokens))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.optim import SGD, AdamW
-from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, TrainerCallback, TrainingArguments
+from transformers import AutoModel, AutoModelForMaskedLM, TrainerCallback, TrainingArguments
 
 from hfrecipes import verbs
 from hfrecipes.embedding_rows import EmbeddingRows, Rows, occurring, possible
@@ -20,27 +20,14 @@ from hfrecipes.objectives._quantized import Quantized
 from hfrecipes.optimizers.adafactor import Adafactor
 from hfrecipes.stages.train import trainer_for
 from hfrecipes.verbs import begin
-from tests.conftest import Open
+from tests.conftest import WIDER, Open, widened
 from tests.test_features import recipe
-
-MORE = 10
-"""How many times the tokens that the tiny tokenizers know the embeddings here have."""
 
 
 @pytest.fixture
 def wide(tiny_bert: Path, tiny_gpt: Path, tmp_path: Path) -> Callable[[str], Path]:
     """A family's tiny model, with embeddings for tokens that no row has."""
-
-    def make(family: str) -> Path:
-        source = {"bert": tiny_bert, "gpt": tiny_gpt}[family]
-        model = AutoModel.from_pretrained(source)
-        torch.manual_seed(0)
-        model.resize_token_embeddings(MORE * model.config.vocab_size, mean_resizing=False)
-        model.save_pretrained(tmp_path / family)
-        AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path / family)
-        return tmp_path / family
-
-    return make
+    return lambda family: widened({"bert": tiny_bert, "gpt": tiny_gpt}[family], tmp_path / family)
 
 
 def trained(made: Any, out: Path) -> dict[str, torch.Tensor]:
@@ -67,8 +54,8 @@ def test_a_training_gives_the_weights_of_one_with_all_rows(
     table = next(name for name in rows if name.endswith(("word_embeddings.weight", "wte.weight")))
     before = AutoModel.from_pretrained(model).get_input_embeddings().weight
     same = (rows[table] == before).all(1)
-    assert 0 < int((~same).sum()) < len(same) // MORE
-    assert bool(same[len(same) // MORE :].all())
+    assert 0 < int((~same).sum()) < len(same) // WIDER
+    assert bool(same[len(same) // WIDER :].all())
 
 
 class At(TrainerCallback):
@@ -111,7 +98,7 @@ def test_the_model_has_few_rows_inside_of_a_training_and_all_behind_it(wide: Cal
     rows = model.get_input_embeddings()
     count = model.config.vocab_size
     assert isinstance(rows, Rows)
-    assert len(rows.weight) < count / MORE
+    assert len(rows.weight) < count / WIDER
     trainer.train()
     assert type(model.get_input_embeddings()) is torch.nn.Embedding
     assert model.get_input_embeddings().weight.shape[0] == count
@@ -221,3 +208,11 @@ def test_what_runs_blocks_again_or_in_parts_gets_a_model_as_it_is(kept: dict[str
 
     assert [type(each).__name__ for each in callbacks(["first_token"])] == ["FirstToken"]
     assert callbacks(["first_token"], **kept) == callbacks(["embedding_rows"]) == callbacks([]) == []
+
+
+def test_noise_on_embeddings_finds_them_as_they_are(wide: Callable[[str], Path], tmp_path: Path) -> None:
+    for noise, count in ((None, 1), (5.0, 0)):
+        made = recipe(tmp_path, wide("bert"), "full", neftune_noise_alpha=noise, num_train_epochs=1)
+        trainer = trainer_for(dataclasses.replace(made, fast_path=("embedding_rows",)), begin(made, tmp_path / f"noise{count}"))
+        assert len(in_effect(trainer.callback_handler.callbacks)) == count
+        trainer.train()

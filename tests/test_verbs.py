@@ -19,6 +19,7 @@ from hfrecipes.config import build
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
+from tests.conftest import widened
 
 STAGES = ["prepare", "train", "calibrate", "evaluate", "export", "measure", "check"]
 KILLED = """
@@ -81,7 +82,8 @@ def test_killed_after_each_stage_a_run_ends_with_the_same_figures(
 def test_two_processes_give_the_loss_and_the_metric_of_one(
     taught: bool, values: dict[str, Any], recipe_file: Callable[..., Path], finished: Path, tmp_path: Path
 ) -> None:
-    model = {"path": values["model"], "config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    path = values["model"] if taught else str(widened(Path(values["model"]), tmp_path / "wide"))
+    model = {"path": path, "config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
     train = {**values["train"], "logging_steps": 1}
     objective = {"distill": {"teacher": str(finished), "losses": ["soft_targets"]}} if taught else "supervised"
     recipe = str(recipe_file(model=model, train=train, objective=objective))
@@ -94,6 +96,7 @@ def test_two_processes_give_the_loss_and_the_metric_of_one(
     for command in (alone, both):
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
+        assert ("embedding_rows" in done.stderr) is not taught
     assert "2 processes" in done.stderr
     curves = [[h["loss"] for h in read_json(tmp_path / name / "model/history.json") if "loss" in h] for name in ("one", "two")]
     assert len(curves[0]) == len(curves[1]) == 33
