@@ -32,11 +32,14 @@ class Frozen(TrainerCallback):
     """The frozen bottom of a model in a training: which blocks it has in an epoch, and their output for every row.
 
     `frozen(epoch)` gives the number of blocks, which never rises; `epochs` of them are foreseen. `bf16` computes and keeps
-    16 bits for a number, else 32.
+    16 bits for a number, else 32. `first`: behind the last block nothing but the first token is read, and kept.
     """
 
-    def __init__(self, model: Any, frozen: Callable[[int], int], epochs: int, collate: Collate, left: bool, bf16: bool) -> None:
+    def __init__(
+        self, model: Any, frozen: Callable[[int], int], epochs: int, collate: Collate, left: bool, bf16: bool, first: bool = False
+    ) -> None:
         self.prefix, self.frozen, self.collate, self.left, self.bf16 = Prefix(model), frozen, collate, left, bf16
+        self.alone = len(self.prefix.blocks) if first else None
         self.model = model
         self.stages = {self.blocks(epoch) for epoch in range(epochs)}
         self.splits: list[WithEntries] = []
@@ -122,7 +125,8 @@ class Frozen(TrainerCallback):
 
     def space(self, count: int) -> Space:
         """The part of the store for these weights, so many blocks and this precision."""
-        digest = hashlib.sha256(f"{self.model.config.model_type} {count} {self.bf16}".encode())
+        tokens = "first" if count == self.alone else "all"
+        digest = hashlib.sha256(f"{self.model.config.model_type} {count} {self.bf16} {tokens}".encode())
         found = depths(self.model)
         for name, weight in self.model.named_parameters():
             if found[name] <= count:
@@ -144,5 +148,6 @@ class Frozen(TrainerCallback):
                     found = [numbers(states, self.bf16) for states in self.prefix.states_at(batch, counts)]
                 for line, i in enumerate(chosen):
                     here = slice(-lengths[i], None) if self.left else slice(0, lengths[i])
-                    yield i, [array[line, here] for array in found]
+                    parts = [slice(0, 1) if count == self.alone else here for count in counts]
+                    yield i, [array[line, part] for array, part in zip(found, parts, strict=True)]
                 bar.update(len(chosen))

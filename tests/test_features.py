@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import multiprocessing
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from hfrecipes.config import build
 from hfrecipes.errors import RunError
 from hfrecipes.feature_store import Space, evict, key_of, sizes
 from hfrecipes.features import Frozen
+from hfrecipes.folder import read_json
+from hfrecipes.objectives import Objective
 from hfrecipes.prefix import Prefix
 from hfrecipes.recipe import Recipe
 from tests.conftest import Open, sentiment, write_lines
@@ -193,6 +196,34 @@ def test_a_training_from_the_store_gives_the_weights_of_one_without(
     assert found[True].keys() == found[False].keys()
     for name, weight in found[False].items():
         torch.testing.assert_close(found[True][name], weight, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["feature_extraction", "gradual_unfreezing", "head_then_full"])
+def test_behind_the_last_block_the_first_token_is_enough_for_a_head_that_reads_it(
+    strategy: str, tiny_bert: Path, tmp_path: Path, home: Path
+) -> None:
+    found, size = {}, {}
+    for settings in (("first_token",), ()):
+        made = dataclasses.replace(recipe(tmp_path, tiny_bert, strategy, num_train_epochs=3), fast_path=settings)
+        before = sum(held for _, held, _ in sizes(home))
+        found[settings] = load_file(verbs.fit(made, tmp_path / f"run{len(settings)}").model / "model.safetensors")
+        size[settings] = sum(held for _, held, _ in sizes(home)) - before
+    first, every = found.values()
+    for name, weight in every.items():
+        torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=1e-5)
+    if strategy != "gradual_unfreezing":  # which needs every token behind the block below, in both trainings
+        assert 0 < size[("first_token",)] < size[()] / 2
+
+
+def test_a_loss_that_looks_inside_gets_every_token(tiny_bert: Path, finished: Path, tmp_path: Path, home: Path) -> None:
+    taught = {"distill": {"teacher": str(finished), "losses": ["hidden_states"]}}
+    found = {}
+    for settings in (("first_token",), ()):
+        made = recipe(tmp_path, tiny_bert, "feature_extraction")
+        made = dataclasses.replace(made, fast_path=settings, objective=Objective.choose(taught))
+        run = verbs.fit(made, tmp_path / f"run{len(settings)}")
+        found[settings] = [entry["loss"] for entry in read_json(run.model / "history.json") if "loss" in entry]
+    assert found[("first_token",)] == pytest.approx(found[()], abs=1e-5)
 
 
 @pytest.fixture

@@ -71,6 +71,11 @@ class Objective(Part, kind="objectives"):
         return 0
 
     @property
+    def looks_inside(self) -> bool:
+        """Whether it reads what the blocks of the model hand on, not its answers alone."""
+        return False
+
+    @property
     def entries(self) -> Sequence[str]:
         """The names of what it stores of rows and finds in its batches."""
         return ()

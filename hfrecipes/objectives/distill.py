@@ -62,6 +62,10 @@ class Distill(Objective):
         with blamed():
             return " ".join(model.fingerprint() for model in self.teacher)
 
+    @property
+    def looks_inside(self) -> bool:
+        return any(loss.inside for loss in self.losses)
+
     def release(self, model: PreTrainedModel) -> None:
         from hfrecipes.objectives import _quantized
         from hfrecipes.objectives._lesson import PROJECTION

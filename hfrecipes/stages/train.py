@@ -189,7 +189,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     light = lighter(model, optimizer, options, recipe.fast_path, batches.rows if as_stored and not cut else None, tokens.pad_id)
     callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *light]
     if cut:
-        frozen = Frozen(model, blocks, epochs, collate, left, options.bf16)
+        first = "first_token" in in_effect(light) and not recipe.objective.looks_inside
+        frozen = Frozen(model, blocks, epochs, collate, left, options.bf16, first)
         frozen.watch(rows)
         frozen.watch(held)
         loss, collate = frozen.loss(loss), frozen.batch()
