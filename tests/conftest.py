@@ -214,22 +214,6 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-WIDER = 10
-"""How many times the tokens that a tiny tokenizer knows the embeddings of a widened model have."""
-
-
-def widened(source: Path, target: Path) -> Path:
-    """A tiny model with embeddings for tokens that no row has, in another folder."""
-    from transformers import AutoModel, AutoTokenizer
-
-    model = AutoModel.from_pretrained(source)
-    torch.manual_seed(0)
-    model.resize_token_embeddings(WIDER * model.config.vocab_size, mean_resizing=False)
-    model.save_pretrained(target)
-    AutoTokenizer.from_pretrained(source).save_pretrained(target)
-    return target
-
-
 Open = Callable[[str, str], Any]
 """A family and a head to a tiny model."""
 

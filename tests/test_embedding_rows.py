@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.optim import SGD, AdamW
-from transformers import AutoModel, AutoModelForMaskedLM, TrainerCallback, TrainingArguments
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, TrainerCallback, TrainingArguments
 
 from hfrecipes import verbs
 from hfrecipes.embedding_rows import EmbeddingRows, Rows, occurring, possible
@@ -20,8 +20,22 @@ from hfrecipes.objectives._quantized import Quantized
 from hfrecipes.optimizers.adafactor import Adafactor
 from hfrecipes.stages.train import trainer_for
 from hfrecipes.verbs import begin
-from tests.conftest import WIDER, Open, widened
+from tests.conftest import Open
 from tests.test_features import recipe
+
+
+WIDER = 10
+"""How many times the tokens that a tiny tokenizer knows the embeddings of a widened model have."""
+
+
+def widened(source: Path, target: Path) -> Path:
+    """A tiny model with embeddings for tokens that no row has, in another folder."""
+    model = AutoModel.from_pretrained(source)
+    torch.manual_seed(0)
+    model.resize_token_embeddings(WIDER * model.config.vocab_size, mean_resizing=False)
+    model.save_pretrained(target)
+    AutoTokenizer.from_pretrained(source).save_pretrained(target)
+    return target
 
 
 @pytest.fixture

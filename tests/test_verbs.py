@@ -19,7 +19,7 @@ from hfrecipes.config import build
 from hfrecipes.errors import CheckFailed
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
-from tests.conftest import widened
+from tests.test_embedding_rows import widened
 
 STAGES = ["prepare", "train", "calibrate", "evaluate", "export", "measure", "check"]
 KILLED = """
