@@ -23,7 +23,6 @@ from hfrecipes.verbs import begin
 from tests.conftest import Open
 from tests.test_features import recipe
 
-
 WIDER = 10
 """How many times the tokens that a tiny tokenizer knows the embeddings of a widened model have."""
 
