@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,16 @@ def stage(found: Found, epoch: int) -> Found:
     return {side: [{"cpu_s": entry["epochs_s"][epoch]} for entry in entries] for side, entries in found.items()}
 
 
-def rounds(strategy: Any, epochs: int, sides: tuple[str, ...], rows: int = ROWS, **more: Any) -> Found:
+def rounds(
+    strategy: Any, epochs: int, sides: tuple[str, ...], rows: int = ROWS, seeds: Sequence[int] = SEEDS, **more: Any
+) -> Found:
     """What every side took in each round; `again` is ours with the store that the round's `ours` has filled, and `more` what the
     trainings are told beside."""
     found: Found = {side: [] for side in sides}
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             for side in sides:
-                spec = {"strategy": strategy, "epochs": epochs, "rows": rows, "seed": SEEDS[number % len(SEEDS)], **more}
+                spec = {"strategy": strategy, "epochs": epochs, "rows": rows, "seed": seeds[number % len(seeds)], **more}
                 found[side].append(train(side, spec, Path(folder)))
     return found
 
