@@ -13,8 +13,8 @@ from hfrecipes import distributed, feature_store
 from hfrecipes.feature_store import Rows, Space
 
 BUDGET = 512
-"""Tokens, padding included, that are computed at once: more have more padding and fall out of the caches (a BERT of base size takes
-1.04 times as long with 1,024), fewer read the weights more often."""
+"""Tokens, padding included, that are computed at once: more have more padding and fall out of the caches (a BERT of base size
+takes 1.04 times as long with 1,024), fewer read the weights more often."""
 READ = ("input_ids", "token_type_ids", "attention_mask", "position_ids")
 """What a model without a decoder reads of a row."""
 Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
