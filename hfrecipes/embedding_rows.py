@@ -33,7 +33,8 @@ class Rows(nn.Module):
         places = torch.full((whole.num_embeddings,), -1)
         places[tokens] = torch.arange(len(tokens))
         self.tokens, self._places, self._table = tokens, places, whole.weight.detach()
-        self.padding_idx = None if whole.padding_idx is None else int(places[whole.padding_idx])
+        padding = None if whole.padding_idx is None else int(places[whole.padding_idx])
+        self.padding_idx = None if padding == -1 else padding
         self.weight = nn.Parameter(self._table[tokens])
 
     def forward(self, ids: Tensor) -> Tensor:

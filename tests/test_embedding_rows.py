@@ -152,6 +152,14 @@ def test_padding_learns_nothing_where_it_did_not(few: tuple[Any, EmbeddingRows])
     assert [bool(line.any()) for line in grad] == [False, True, True, False]
 
 
+def test_padding_that_no_row_has_is_none_of_the_others() -> None:
+    whole = torch.nn.Embedding(10, 4, padding_idx=1)
+    rows = Rows(whole, torch.tensor([0, 2, 5])).train()
+    rows(torch.tensor([[0, 2, 5]])).sum().backward()
+    assert rows.weight.grad is not None
+    assert bool(rows.weight.grad.all())
+
+
 def test_weights_that_are_given_are_taken_whole(few: tuple[Any, EmbeddingRows]) -> None:
     model, rows = few
     given = {name: weight.clone() for name, weight in model.state_dict().items()}
