@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST = 0.5
 """The share of all rows up to which it is worth it."""
 KNOWN = ("transformers", "hfrecipes")
+"""Packages whose models read their word embeddings through the module alone."""
 BY_ENTRY = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
 """PyTorch's optimizers in which the step of a weight goes by its own gradients alone, and is none where those are zero."""
 

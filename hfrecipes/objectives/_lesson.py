@@ -150,7 +150,7 @@ class Lesson:
         if self.asked.cached == "states" and (lost or self.family.architecture == "encoder-decoder"):
             what = f"keeps no {min(lost)}" if lost else "keeps states of one stack, and there are two"
             raise RecipeError(f"{where}.cached", what, "Write `cached: false`: the teacher answers at every step")
-        if len(self.asked.teacher) > 1 and any(loss.inside for loss in self.asked.losses):
+        if len(self.asked.teacher) > 1 and self.asked.looks_inside:
             raise RecipeError(f"{where}.losses", "of several teachers only the answers have a mean", "Name one teacher")
         wanted = {loss.likeliest for loss in self.asked.losses if not loss.inside}
         if len(wanted) > 1:
