@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WINDOW = 50
 """Steps whose rows are drawn at random together and then sorted by length."""
+FEW = 4
+"""Rows of like length that go together where a step takes rows of all lengths: the fewer lengths, the fewer products."""
 JITTER = 0.1
 """By how much of its length a row may be out of the order of lengths where steps are cut by tokens."""
 
@@ -32,6 +34,9 @@ class ListsOfRows(TorchDataset[list[dict[str, Any]]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the batches of an epoch; the Trainer calls it at the start of each."""
+
+    def mix(self) -> None:
+        """Where rows of like length go together, let a step take rows of all lengths from now on."""
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -89,7 +94,13 @@ class Batches(ListsOfRows):
     ) -> None:
         self.rows, self.lengths = rows, np.asarray(lengths)
         self.size, self.parts, self.seed, self.grouped = size, parts, seed, grouped
+        self.mixed = False
         self.cuts = None if tokens is None else cuts(np.sort(self.lengths), tokens * parts, parts)
+        self.set_epoch(0)
+
+    def mix(self) -> None:
+        """From now on a step takes rows of all lengths, `FEW` of like length together."""
+        self.mixed = True
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -112,6 +123,9 @@ class Batches(ListsOfRows):
             span = step * WINDOW
             windows = [order[i : i + span] for i in range(0, len(order), span)]
             order = np.concatenate([w[np.argsort(self.lengths[w], kind="stable")] for w in windows])
+        if self.mixed:
+            few = [order[i : i + FEW] for i in range(0, len(order), FEW)]
+            order = np.concatenate([few[i] for i in generator.permutation(len(few))])
         steps = [order[i : i + step] for i in range(0, len(order), step)]
         whole, rest = (steps, []) if len(steps[-1]) == step else (steps[:-1], steps[-1:])
         return [whole[i] for i in generator.permutation(len(whole))] + rest

@@ -2,9 +2,10 @@
 
 `collector` has Python's garbage collector pass over what is there when the training begins: the Trainer asks for a collection at
 the start, and in a process that has imported PyTorch and transformers each looks at a million objects in a quarter of a second.
-`first_token` and `embedding_rows` are the model's own (see `lighter.py`); with `first_token` and `dropout_masks` dropout draws
-other numbers, as with another seed. The rest of the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of
-like length together (`train_sampling_strategy`) and the fused optimizer (`optim`, or `optimizer:`).
+`first_token`, `embedding_rows` and `packed_rows` are the model's own (see `lighter.py`); with the first, the last and
+`dropout_masks` dropout draws other numbers, as with another seed, and where rows are packed a step has rows of all lengths. The
+rest of the fast path has names of its own in `train:`: bf16 autocast (`bf16`), rows of like length together
+(`train_sampling_strategy`) and the fused optimizer (`optim`, or `optimizer:`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from hfrecipes import draws
 
-Setting = Literal["allocator", "collector", "matmul_precision", "embedding_rows", "dropout_masks", "first_token"]
-SETTINGS: tuple[Setting, ...] = ("allocator", "collector", "matmul_precision", "embedding_rows", "dropout_masks", "first_token")
+Setting = Literal["allocator", "collector", "matmul_precision", "embedding_rows", "dropout_masks", "first_token", "packed_rows"]
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
 """Those that a recipe has by itself."""
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Numbers of glibc's malloc.h."""

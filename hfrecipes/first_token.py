@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import TrainerCallback
 
 from hfrecipes.family import blocks
+from hfrecipes.packed_attention import current
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,11 +78,13 @@ class FirstToken(TrainerCallback):
         self.active = False
 
     def _cut(self, module: Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        return tuple(states[:, :1] for states in given) if self.active else None
+        if not self.active:
+            return None
+        plan = current()
+        return tuple(states[:, :1] if plan is None else states.index_select(1, plan.first) for states in given)
 
     def _reads_first(self) -> bool:
         """Whether the answers stay finite where the block hands on nothing but NaN for the tokens behind the first."""
-        import torch
 
         def poison(module: Module, given: Any, output: Any) -> Any:
             states = (output[0] if isinstance(output, tuple) else output).clone()
@@ -90,37 +94,40 @@ class FirstToken(TrainerCallback):
         assert self.block is not None
         hook = self.block.register_forward_hook(poison)
         try:
-            return all(bool(tensor.isfinite().all()) for tensor in self._answers())
+            return all(bool(tensor.isfinite().all()) for tensor in answers(self.model))
         finally:
             hook.remove()
 
     def _answers_alike(self) -> bool:
         """Whether the answers are the same with the first token alone."""
-        import torch
-
-        whole = self._answers()
+        whole = answers(self.model)
         self._put_on()
         try:
-            alone = self._answers()
+            alone = answers(self.model)
         finally:
             self.end()
         return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(whole, alone, strict=True))
 
-    def _answers(self) -> list[Tensor]:
-        """What the model answers to two rows of tokens, one of them padded."""
-        import torch
 
-        device, training = next(self.model.parameters()).device, self.model.training
-        most = self.model.config.get_text_config().vocab_size
-        ids = torch.arange(12, device=device).view(2, 6) * 7 % most
-        mask = torch.ones_like(ids)
-        mask[1, 4:] = 0
-        try:
-            with torch.no_grad():
-                outputs = self.model.eval()(input_ids=ids, attention_mask=mask)
-        finally:
-            self.model.train(training)
-        return [tensor for tensor in outputs.values() if torch.is_tensor(tensor)]
+def answers(model: Any, left: bool = False) -> list[Tensor]:
+    """What a model answers to two rows of tokens, one of them padded, on the `left` if so; zeros where it answers for padding."""
+    device, training = next(model.parameters()).device, model.training
+    config = model.config.get_text_config()
+    ids = 1 + torch.arange(12, device=device).view(2, 6) * 7 % (config.vocab_size - 1)
+    mask = torch.ones_like(ids)
+    padding = (1, slice(2) if left else slice(4, 6))
+    mask[padding] = 0
+    ids[padding] = getattr(config, "pad_token_id", None) or 0
+    try:
+        with torch.no_grad():
+            outputs = model.eval()(input_ids=ids, attention_mask=mask)
+    finally:
+        model.train(training)
+    found = [tensor for tensor in outputs.values() if torch.is_tensor(tensor)]
+    for tensor in found:
+        if tensor.shape[:2] == mask.shape:
+            tensor[mask == 0] = 0
+    return found
 
 
 def _behind_attention(block: Module) -> Module | None:

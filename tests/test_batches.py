@@ -69,6 +69,16 @@ def test_rows_of_like_length_go_together() -> None:
     assert padding(made(grouped=True)) < 0.5 * padding(made(grouped=False))
 
 
+def test_steps_of_rows_of_all_lengths_have_a_few_of_each() -> None:
+    mixed = made(size=32)
+    mixed.mix()
+    steps = [[LENGTHS[row["id"]] for row in mixed[i]] for i in range(len(mixed))]
+    assert sorted(row["id"] for i in range(len(mixed)) for row in mixed[i]) == list(range(COUNT))
+    means = [float(np.mean(step)) for step in steps[:-1]]
+    assert max(means) - min(means) < 0.6 * (max(LENGTHS) - min(LENGTHS)), "steps of like length have means from 3 to 59"
+    assert float(np.mean([len(set(step)) for step in steps[:-1]])) < 16, "of 32 rows in plain random order 24 lengths differ"
+
+
 def test_steps_are_not_in_the_order_of_their_lengths() -> None:
     longest = [max(LENGTHS[i] for i in rows) for rows in ids(made())[:-1]]
     assert longest != sorted(longest)

@@ -16,10 +16,11 @@ from hfrecipes import Predictor, bootstrap, verbs
 from hfrecipes.checks import CHECKLIST
 from hfrecipes.errors import CheckFailed, ModelError, UserError
 from hfrecipes.folder import Run, read_json, write_json
+from hfrecipes.perturbations import PERTURBATIONS, Perturbation
 from hfrecipes.registry import Registry
 from hfrecipes.report import Report
 from hfrecipes.verification import verify
-from tests.conftest import LIMITS
+from tests.conftest import BAD, LIMITS
 
 Defect = Callable[[Path], None]
 
@@ -148,7 +149,15 @@ DEFECTS: dict[str, tuple[Defect, str]] = {
 }
 
 
-def test_answers_that_change_with_a_greeting_are_refused(ship_again: Callable[..., None]) -> None:
+def turned_round(text: str, _: Any) -> str:
+    """The opposite of a text."""
+    return "the film was good" if any(word in text.split() for word in BAD) else "the film was bad"
+
+
+def test_answers_that_change_with_a_greeting_are_refused(
+    ship_again: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PERTURBATIONS, "greeting", Perturbation(turned_round, same=True))
     with pytest.raises(CheckFailed, match=r"edge_cases: .*greeting changes \d+% of the answers \(at most 5% may change\)"):
         ship_again(lambda run: None, "edge_cases", {"rows": 10, "max_changed": 0.05})
 

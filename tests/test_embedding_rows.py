@@ -225,10 +225,10 @@ def test_what_runs_blocks_again_or_in_parts_gets_a_model_as_it_is(kept: dict[str
     def callbacks(wanted: list[str], **options: Any) -> list[Any]:
         model = classifier(fresh)
         arguments = TrainingArguments(str(tmp_path), use_cpu=True, **options)
-        return lighter(model, SGD(model.parameters(), lr=0.1), arguments, wanted, None, 0)
+        return lighter(model, SGD(model.parameters(), lr=0.1), arguments, wanted, None, 0, plain_calls=True)
 
-    assert [type(each).__name__ for each in callbacks(["first_token"])] == ["FirstToken"]
-    assert callbacks(["first_token"], **kept) == callbacks(["embedding_rows"]) == callbacks([]) == []
+    assert [type(each).__name__ for each in callbacks(["first_token", "packed_rows"])] == ["FirstToken", "PackedRows"]
+    assert callbacks(["first_token", "packed_rows"], **kept) == callbacks(["embedding_rows"]) == callbacks([]) == []
 
 
 def test_noise_on_embeddings_finds_them_as_they_are(wide: Callable[[str], Path], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hfrecipes.part import names
 
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
-    ("errors", "releases", "patterns", "installed", "draws"),
+    ("errors", "releases", "patterns", "installed", "draws", "packed_attention"),
     ("part", "pick", "edge", "trusted", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",
@@ -25,6 +25,7 @@ LAYERS = (
         "feature_store",
         "prefix",
         "first_token",
+        "packed_rows",
         "embedding_rows",
         "lighter",
         "uncertainty",

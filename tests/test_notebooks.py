@@ -14,7 +14,7 @@ nbclient = pytest.importorskip("nbclient", reason="needs nbclient: pip install n
 pytest.importorskip("ipykernel", reason="needs ipykernel: pip install ipykernel")
 
 BOOKS = sorted((Path(__file__).parents[1] / "examples/notebooks").glob("*.ipynb"))
-NEW_WORDS = {**dict.fromkeys(GOOD, "new"), **dict.fromkeys(BAD, "old")}
+NEW_WORDS = {**dict.fromkeys(GOOD, "card"), **dict.fromkeys(BAD, "bank")}
 SAID = {
     "1_from_data_to_release": ("not released. latency: ", "cpu/", "image/png"),
     "2_smaller_and_faster": ("| candidate | graph |", "the fastest of", "image/png"),

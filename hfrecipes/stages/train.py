@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
 from hfrecipes.heads import ENTRY
 from hfrecipes.lighter import in_effect, lighter
-from hfrecipes.metrics import scores
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
@@ -28,13 +27,13 @@ from hfrecipes.part import names
 from hfrecipes.sharding import sharded, whole
 from hfrecipes.stages import begun, log, stage
 from hfrecipes.stages.endurance import endure
+from hfrecipes.stages.scoring import as_tuple, scorer
 from hfrecipes.stages.splitting import drawn
-from hfrecipes.tasks import Task, Window, by_row
+from hfrecipes.tasks import Task
 from hfrecipes.tracking import keep
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset
     from transformers import PreTrainedConfig, PreTrainedModel, TrainerCallback, TrainingArguments
 
     from hfrecipes.recipe import Recipe
@@ -77,8 +76,10 @@ def train(recipe: Recipe, run: Run) -> None:
     tries = run.checkpoints / "energy"
     with taken(recipe.fast_path, trainer.args.bf16) as settings, energy.metered(tries, meter):
         fused = bool(optimizer.defaults.get("fused"))
-        named = {"bf16": trainer.args.bf16, "group_by_length": grouping(recipe)[1], "fused": fused}
-        used = [*(name for name, on in named.items() if on), *settings, *in_effect(trainer.callback_handler.callbacks)]
+        light = in_effect(trainer.callback_handler.callbacks)
+        grouped = grouping(recipe)[1] and not mixes(recipe, light)
+        named = {"bf16": trainer.args.bf16, "group_by_length": grouped, "fused": fused}
+        used = [*(name for name, on in named.items() if on), *settings, *light]
         log.info("fast path: %s", ", ".join(used) or "none of it")
         trainer = endure(recipe, run, trainer, partial(trainer_for, run=run), begun(run, "train"))
         final = trainer.evaluate()
@@ -186,7 +187,11 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     epochs, blocks = math.ceil(options.num_train_epochs), partial(recipe.strategy.frozen_blocks, model)
     as_stored = recipe.task.reads_as_encoded and not recipe.objective.by_batch
     cut = as_stored and any(map(blocks, range(epochs)))
-    light = lighter(model, optimizer, options, recipe.fast_path, batches.rows if as_stored and not cut else None, tokens.pad_id)
+    read = batches.rows if as_stored and not cut else None
+    plain_calls = not (cut or recipe.objective.looks_inside or recipe.objective.by_batch)
+    light = lighter(model, optimizer, options, recipe.fast_path, read, tokens.pad_id, plain_calls)
+    if mixes(recipe, in_effect(light)):
+        batches.mix()
     callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *light]
     if cut:
         first = "first_token" in in_effect(light) and not recipe.objective.looks_inside
@@ -217,6 +222,11 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     return made
 
 
+def mixes(recipe: Recipe, light: Collection[str]) -> bool:
+    """Whether a step has rows of all lengths, as the recipe does not say how they are drawn and padding is left out."""
+    return "packed_rows" in light and "train_sampling_strategy" not in recipe.train
+
+
 def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback]:
     """The callback that ends a training that gets no better. Raises RecipeError where nothing says what is better."""
     from transformers import EarlyStoppingCallback
@@ -227,33 +237,6 @@ def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback
         what = "the best evaluation is not kept: `eval_strategy` and `save_strategy` differ or are `no`"
         raise RecipeError(f"{recipe.name}.early_stopping", what, "Take both out of `train:`, or write the same for both")
     return [EarlyStoppingCallback(recipe.early_stopping)]
-
-
-def scorer(
-    recipe: Recipe, tokens: Tokens, config: dict[str, Any], rows: Dataset, features: Dataset
-) -> Callable[[Any], dict[str, float]]:
-    """The recipe's metrics over the model's outputs for the windows `features` of `rows`, as the Trainer calls them."""
-    task = recipe.task
-    asked = list(rows)
-    metrics = recipe.metrics(config)
-    references = [task.reference(row, config) for row in asked]
-
-    def score(outputs: Any) -> dict[str, float]:
-        named = dict(zip(task.outputs, outputs.predictions, strict=True))
-        windows = []
-        for i, window in enumerate(features):
-            length = len(window["input_ids"]) if task.per_token else None
-            windows.append(Window(window, {name: array[i][:length] for name, array in named.items()}))
-        found = zip(asked, by_row(asked, windows), strict=True)
-        answers = [task.answer(row, read, tokens, config) for row, read in found]
-        return scores(metrics, task.forms(answers, config, metrics), references)
-
-    return score
-
-
-def as_tuple(outputs: Any) -> tuple[Any, ...]:
-    """The model's outputs as the Trainer hands them on: one tensor alone, or several in the order of the model's own."""
-    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def config_for(recipe: Recipe, run: Run) -> PreTrainedConfig:

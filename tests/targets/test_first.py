@@ -50,10 +50,10 @@ CONFIGS: dict[str, tuple[PreTrainedConfig, int]] = {
 DRAWN = np.random.default_rng(0)
 
 
-def drawn(config: PreTrainedConfig, kind: Any = AutoModelForSequenceClassification) -> Any:
-    """A model of three labels with weights that tell tokens apart."""
+def drawn(config: PreTrainedConfig, kind: Any = AutoModelForSequenceClassification, labels: int = 3) -> Any:
+    """A model with weights that tell tokens apart."""
     torch.manual_seed(0)
-    config.num_labels = 3
+    config.num_labels = labels
     model = kind.from_config(config).eval()
     with torch.no_grad():
         for weight in model.parameters():

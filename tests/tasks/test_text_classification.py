@@ -144,15 +144,17 @@ def test_a_request_is_a_text_a_pair_or_a_mapping() -> None:
     assert TASK.row(("a", "b")) == TASK.row({"text": "a", "text_pair": "b", "label": 1}) == {"text": "a", "text_pair": "b"}
 
 
-def fitted(recipe_file: Callable[..., Path], out: Path, data: Any, **changes: Any) -> Report:
+def fitted(
+    recipe_file: Callable[..., Path], out: Path, data: Any, options: dict[str, Any] | None = None, **changes: Any
+) -> Report:
     """A run without an export."""
-    train = {"learning_rate": 5e-3, "num_train_epochs": 10, "per_device_train_batch_size": 8, "bf16": False}
+    train = {"learning_rate": 5e-3, "num_train_epochs": 10, "per_device_train_batch_size": 8, "bf16": False, **(options or {})}
     recipe = Recipe.load(recipe_file(data=data, train=train, export=None, check=None, **changes))
     return Report.load(verbs.fit(recipe, out).path)
 
 
 def test_a_run_of_several_labels(recipe_file: Callable[..., Path], tmp_path: Path) -> None:
-    texts = [(row["text"], i) for i, row in enumerate(sentiment(96))]
+    texts = [(row["text"], i) for i, row in enumerate(sentiment(288))]
     made = [
         {
             "text": f"{text} {'bank' if i % 3 else 'card'}",
@@ -161,7 +163,9 @@ def test_a_run_of_several_labels(recipe_file: Callable[..., Path], tmp_path: Pat
         for text, i in texts
     ]
     path = write_lines(tmp_path / "rows.jsonl", made)
-    report = fitted(recipe_file, tmp_path / "run", {"path": str(path), "label": "labels", "validation_size": 0.25})
+    slowly = {"learning_rate": 3e-3, "warmup_steps": 0.2}  # four of five seeds learn both labels so
+    data = {"path": str(path), "label": "labels", "validation_size": 0.25}
+    report = fitted(recipe_file, tmp_path / "run", data, slowly, seed=1)
     assert report.values["split"] == "validation"
     assert report.scores["accuracy"] > 0.9
     answers = Predictor.open(tmp_path / "run", "pytorch")(["the film was good bank", f"the film was {BAD[1]} card"])
