@@ -40,7 +40,7 @@ class PackedRows(TrainerCallback):
         self.blocks = [model.get_submodule(name) for name in names]
         self.before = model.config._attn_implementation
         self.calls = 0
-        self.sides: list[bool] = []
+        self.sides = [False, True]
         self._hooks: list[Any] = []
         self.sides = [left for left in (False, True) if self._known() and self._answers_alike(left)]
         self.possible = False in self.sides
@@ -106,7 +106,6 @@ class PackedRows(TrainerCallback):
     def _answers_alike(self, left: bool) -> bool:
         """Whether the answers to rows with padding on one side are the same without it, and whether it was left out."""
         whole, before = answers(self.model, left), self.calls
-        self.sides = [left]
         self._put_on()
         try:
             packed = answers(self.model, left)

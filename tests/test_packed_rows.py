@@ -19,6 +19,8 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     RobertaConfig,
+    Trainer,
+    TrainingArguments,
 )
 
 from hfrecipes import verbs
@@ -236,3 +238,19 @@ def test_a_loss_that_reads_the_blocks_has_its_rows_padded(tiny_bert: Path, finis
     trainer = trainer_for(made, verbs.begin(made, tmp_path / "run"))
     assert not any(isinstance(each, PackedRows) for each in trainer.callback_handler.callbacks)
     assert not trainer.train_dataset.rows.mixed  # type: ignore[union-attr]
+
+
+def test_a_trainer_of_ones_own_takes_them_as_callbacks(fresh: Open, tmp_path: Path) -> None:
+    found, calls = [], []
+    rows = [{name: tensor[i] for name, tensor in {**ROWS, "labels": LABELS}.items()} for i in range(len(LABELS))]
+    for packs in (True, False):
+        model = fresh("bert", "text-classification")
+        callbacks = [FirstToken(model), PackedRows(model)] if packs else []
+        calls += [each.calls for each in callbacks if isinstance(each, PackedRows)]
+        options = {"use_cpu": True, "num_train_epochs": 3, "save_strategy": "no", "report_to": "none", "optim": "sgd"}
+        Trainer(model, TrainingArguments(str(tmp_path), **options), train_dataset=rows, callbacks=callbacks).train()
+        calls += [each.calls for each in callbacks if isinstance(each, PackedRows)]
+        found.append(model.state_dict())
+    assert calls[1] == calls[0] + 3
+    for name, weight in found[1].items():
+        torch.testing.assert_close(found[0][name], weight, atol=1e-6, rtol=1e-5)
