@@ -96,9 +96,9 @@ def _close(key: str, fields: set[str]) -> str:
 def arguments(recipe: Recipe, folder: Path, metric: str, lower: bool) -> TrainingArguments:
     """The arguments of a run: evaluate and save every epoch, keep the best by `metric`, and use the fast path that is exact.
 
-    Defaults that differ from the Trainer's: bf16 autocast where the processor computes it natively, batches of like length,
-    no trackers, progress bars on a terminal only. The training set's items are whole micro-batches in the order to be taken
-    (see `batches`), so the Trainer itself takes one item a device, in sequence.
+    Defaults that differ from the Trainer's: bf16 autocast where the processor computes it natively, batches of like length (of
+    all lengths where padding is left out, see `packed_rows`), no trackers, progress bars on a terminal only. The training set's
+    items are whole micro-batches in the order to be taken (see `batches`), so the Trainer takes one item a device.
     """
     import torch
     from transformers import TrainingArguments

@@ -1,8 +1,8 @@
 """Batches: the training rows as whole batches of like length, in an order that depends on the seed and the epoch alone.
 
-Padding is the largest waste of a batch, so rows of like length go together. The rows of one optimizer step are the same
-whether it is taken by one process or by many, in one micro-batch or in several, and a resumed run goes on with the same rows:
-`transformers`' own `group_by_length` keeps neither.
+Padding is the largest waste of a batch, so rows of like length go together; where a model reads none, a few of them do. The rows
+of one optimizer step are the same whether it is taken by one process or by many, in one micro-batch or in several, and a resumed
+run goes on with the same rows: `transformers`' own `group_by_length` keeps neither.
 """
 
 from __future__ import annotations
