@@ -8,13 +8,14 @@ in held-out loss. (What transformers has of this is FlashAttention's, and needs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import AttentionInterface, AttentionMaskInterface, TrainerCallback
+from transformers import AttentionInterface, AttentionMaskInterface
 
 from hfrecipes.family import blocks
-from hfrecipes.first_token import answers
+from hfrecipes.lighter_calls import LighterCalls, answers
 from hfrecipes.packed_attention import Plan, attend, current, hold
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ NAME = "packed_rows"
 ABSOLUTE = ("position_embeddings", "wpe")
 """What models call embeddings of positions that are added before the first block: others tell their blocks where a token is."""
 
+BESIDE = ("inputs_embeds", "past_key_values", "position_ids")
+"""What a call may bring that says more of its tokens than a mask does."""
 
-class PackedRows(TrainerCallback):
+
+class PackedRows(LighterCalls):
     """A model's blocks as they are called during a training, or from `begin()` to `end()`.
 
     A call is as it ever was where it asks for hidden states, has no row with padding, or something else reads inside a block.
@@ -35,37 +39,21 @@ class PackedRows(TrainerCallback):
     """
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        super().__init__(model)
         names = blocks(model)
         self.blocks = [model.get_submodule(name) for name in names]
         self.before = model.config._attn_implementation
         self.calls = 0
         self.sides = [False, True]
-        self._hooks: list[Any] = []
-        self.sides = [left for left in (False, True) if self._known() and self._answers_alike(left)]
+        self.sides = [left for left in (False, True) if self._known() and self._unpadded(left)]
         self.possible = False in self.sides
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by the Trainer."""
-        self.begin()
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called by the Trainer."""
-        self.end()
-
-    def begin(self) -> None:
-        """Leave the padding out, where that is possible."""
-        if self.possible and not self._hooks:
-            self._put_on()
-
     def end(self) -> None:
-        """Make calls as they were."""
-        for hook in self._hooks:
-            hook.remove()
+        """Call the model as ever."""
         if self._hooks:
             for block in {id(block): block for block in (self.blocks[0], self.blocks[-1])}.values():
                 del block.forward
-        self._hooks.clear()
+        super().end()
 
     def _put_on(self) -> None:
         self._hooks += [
@@ -76,25 +64,25 @@ class PackedRows(TrainerCallback):
         self.blocks[-1].forward = _unpacking(self.blocks[-1].forward)
 
     def _enter(self, model: Module, given: Any, named: dict[str, Any]) -> None:
-        mask, config = named.get("attention_mask"), self.model.config
-        asked = any(named.get(name) or getattr(config, name, False) for name in ("output_hidden_states", "output_attentions"))
-        besides = any(named.get(name) is not None for name in ("inputs_embeds", "past_key_values", "position_ids"))
-        if given or mask is None or mask.dim() != 2 or mask.device.type != "cpu" or asked or besides or self._watched():
-            return
-        lengths = mask.sum(1)
-        if int(lengths.min()) in (0, mask.shape[1]) or (not bool(mask[:, 0].all())) not in self.sides:
-            return
-        hold(Plan(mask.numpy().astype(bool)))
-        config._attn_implementation = NAME
-        self.calls += 1
+        plan = None if given else self._plan(named)
+        if plan is not None:
+            hold(plan)
+            self.model.config._attn_implementation = NAME
+            self.calls += 1
+
+    def _plan(self, named: Mapping[str, Any]) -> Plan | None:
+        """The plan of a call; None where that stays as it was."""
+        mask = named.get("attention_mask")
+        if mask is None or mask.dim() != 2 or mask.device.type != "cpu" or self._looked_into(named, self.blocks):
+            return None
+        shortest, left = int(mask.sum(1).min()), not bool(mask[:, 0].all())
+        if any(named.get(name) is not None for name in BESIDE) or left not in self.sides:
+            return None
+        return Plan(mask.numpy().astype(bool)) if 0 < shortest < mask.shape[1] else None
 
     def _leave(self, model: Module, given: Any, output: Any) -> None:
         hold(None)
         self.model.config._attn_implementation = self.before
-
-    def _watched(self) -> bool:
-        """Whether something else reads inside the blocks."""
-        return any(module._forward_hooks for block in self.blocks for module in block.modules())
 
     def _known(self) -> bool:
         """Whether the model is one whose blocks know of places by their input alone, and whose attention can be another."""
@@ -103,16 +91,10 @@ class PackedRows(TrainerCallback):
         whole = len(self.blocks) == getattr(config, "num_hidden_layers", 0) > 0 and not config.is_encoder_decoder
         return whole and places and self.before == "sdpa"
 
-    def _answers_alike(self, left: bool) -> bool:
-        """Whether the answers to rows with padding on one side are the same without it, and whether it was left out."""
-        whole, before = answers(self.model, left), self.calls
-        self._put_on()
-        try:
-            packed = answers(self.model, left)
-        finally:
-            self.end()
-        alike = all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(whole, packed, strict=True))
-        return alike and self.calls > before
+    def _unpadded(self, left: bool) -> bool:
+        """Whether rows with padding on one side get their answers without it."""
+        before = self.calls
+        return self._alike(partial(answers, self.model, left)) and self.calls > before
 
 
 def _packing(forward: Any) -> Any:
