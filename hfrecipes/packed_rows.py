@@ -26,7 +26,6 @@ NAME = "packed_rows"
 """What the attention is called among those of transformers."""
 ABSOLUTE = ("position_embeddings", "wpe")
 """What models call embeddings of positions that are added before the first block: others tell their blocks where a token is."""
-
 BESIDE = ("inputs_embeds", "past_key_values", "position_ids")
 """What a call may bring that says more of its tokens than a mask does."""
 
@@ -44,8 +43,8 @@ class PackedRows(LighterCalls):
         self.blocks = [model.get_submodule(name) for name in names]
         self.before = model.config._attn_implementation
         self.calls = 0
-        self.sides = [False, True]
-        self.sides = [left for left in (False, True) if self._known() and self._unpadded(left)]
+        self.sides = [False, True] if self._known() else []
+        self.sides = [left for left in self.sides if self._unpadded(left)]
         self.possible = False in self.sides
 
     def end(self) -> None:

@@ -30,7 +30,7 @@ from hfrecipes.objectives import Objective
 from hfrecipes.packed_attention import Plan, attend, hold
 from hfrecipes.packed_rows import NAME, PackedRows
 from hfrecipes.recipe import Recipe
-from hfrecipes.stages.train import trainer_for
+from hfrecipes.stages.train import mixes, trainer_for
 from tests.conftest import Open
 from tests.strategies.test_contract import batch
 from tests.targets.test_first import CONFIGS, TINY, drawn
@@ -229,6 +229,13 @@ def test_where_rows_are_packed_a_step_has_rows_of_all_lengths_unless_the_recipe_
     batches = trainer_for(made, verbs.begin(made, tmp_path / "run")).train_dataset.rows  # type: ignore[union-attr]
     assert batches.mixed is (written is None)
     assert batches.grouped is (written != "random")
+
+
+def test_steps_that_are_cut_by_tokens_stay_of_like_length(tiny_bert: Path, tmp_path: Path) -> None:
+    base = recipe(tmp_path, tiny_bert, "full", "bert")
+    assert mixes(base, ["packed_rows"])
+    train = {name: entry for name, entry in base.train.items() if name != "per_device_train_batch_size"}
+    assert not mixes(dataclasses.replace(base, batch_tokens=100, train=train), ["packed_rows"])
 
 
 def test_a_loss_that_reads_the_blocks_has_its_rows_padded(tiny_bert: Path, finished: Path, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
 
 def mixes(recipe: Recipe, light: Collection[str]) -> bool:
     """Whether a step has rows of all lengths, as the recipe does not say how they are drawn and padding is left out."""
-    return "packed_rows" in light and "train_sampling_strategy" not in recipe.train
+    return "packed_rows" in light and "train_sampling_strategy" not in recipe.train and recipe.batch_tokens is None
 
 
 def patience(recipe: Recipe, options: TrainingArguments) -> list[TrainerCallback]:
