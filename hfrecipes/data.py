@@ -40,11 +40,10 @@ class Data(Checked):
     of so many training rows (of each class where rows have one) and takes the validation rows from them; an objective that learns
     from rows without a label reads the others, too. `per_class` learns from exactly that many rows of each class; where there is
     no validation split, its rows are cut from the others, at most as many again. `teacher` is a run or a checkpoint that writes
-    the targets of the training rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947). `drop_leaks`
-    leaves out the rows of training and validation whose texts stand in the test split, but for case and white space.
-    `fingerprint` is written into
-    `recipe.yaml` by a
-    run; where it stands, other rows are refused.
+    the targets of the training rows anew, once (sequence-level distillation, Kim and Rush 2016, arXiv:1606.07947); beside
+    `labelled` those of the others, and the labelled rows keep theirs. `drop_leaks` leaves out the rows of training and validation
+    whose texts stand in the test split, but for case and white space. `fingerprint` is written into `recipe.yaml` by a run; where
+    it stands, other rows are refused.
     """
 
     path: str

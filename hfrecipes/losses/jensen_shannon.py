@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class JensenShannon(OfAnswers):
     """The divergences of the teacher (weighed by `beta`) and of the student from their mixture, `beta` of it the teacher's
     (generalized Jensen-Shannon, Agarwal et al. 2024, arXiv:2306.13649): never infinite, and between `forward_kl` (`beta` near 0)
-    and `reverse_kl` (near 1)."""
+    and `reverse_kl` (near 1). Where the models hardly differ it is `beta * (1 - beta)` times either of these: beside labels it
+    may need a `weight`."""
 
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.5
 

@@ -44,7 +44,7 @@ def known(run: Run) -> dict[str, Dataset]:
     beside = [name for name in (recipe.validate.group, recipe.validate.time) if name] if recipe.validate else []
     splits = open_splits(data)
     train, validation, rest, _ = parts(recipe, splits, load_config(recipe.model).to_dict(), beside)
-    if len(rest) and recipe.objective.reads_unlabelled:
+    if len(rest) and (recipe.objective.reads_unlabelled or data.teacher):
         raise RecipeError(
             f"{recipe.name}.data.labelled", "retraining learns from labelled rows alone", "Label them, or leave it out"
         )

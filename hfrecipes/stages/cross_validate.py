@@ -75,7 +75,8 @@ def _part(recipe: Recipe, run: Run, number: int, learn: list[int], held: list[in
     folder.mkdir(exist_ok=True)
     rows.select(learn).to_parquet(folder / "train.parquet")
     rows.select(held).to_parquet(folder / "test.parquet")
-    data = Data(path=str(folder), validation_size=recipe.data.validation_size, teacher=recipe.data.teacher)
+    teacher = recipe.data.teacher if recipe.data.labelled is None else None
+    data = Data(path=str(folder), validation_size=recipe.data.validation_size, teacher=teacher)
     return dataclasses.replace(recipe, data=data, validate=None, uncertainty=None, export=(), check=(), before=False)
 
 

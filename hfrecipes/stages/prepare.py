@@ -48,7 +48,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     splits = open_splits(recipe.data)
     base = load_config(recipe.model)
     train, validation, rest, learned = parts(recipe, splits, base.to_dict())
-    train = written_anew(recipe, concatenate_datasets([train, without_labels(recipe, rest)]))
+    train = taught(recipe, train, rest) if recipe.data.teacher else concatenate_datasets([train, without_labels(recipe, rest)])
     tokenizer = tokenizer_for(recipe, train)
     learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
@@ -122,22 +122,25 @@ def without_labels(recipe: Recipe, rest: Dataset) -> Dataset:
     return unlabelled(rest, recipe.task.label_column)
 
 
-def written_anew(recipe: Recipe, train: Dataset) -> Dataset:
-    """The training rows with the targets that the teacher of the data writes. Raises ModelError where it does another task."""
-    if recipe.data.teacher is None:
-        return train
-    from datasets import Dataset
+def taught(recipe: Recipe, train: Dataset, rest: Dataset) -> Dataset:
+    """The training rows with targets that the teacher of the data writes: of those whose own are not to be seen where `labelled`
+    leaves some, otherwise of all. Raises ModelError where the teacher does another task."""
+    from datasets import Dataset, concatenate_datasets
 
-    task, where = recipe.task, f"{recipe.name}.data.teacher"
+    task, data, where = recipe.task, recipe.data, f"{recipe.name}.data"
+    assert data.teacher is not None
     if not task.generates or task.by_likelihood:
-        raise RecipeError(where, f"{task.name} has no texts that a teacher could write", "Take `objective: distill`")
-    teacher = Predictor.open(recipe.data.teacher, "pytorch")
+        raise RecipeError(f"{where}.teacher", f"{task.name} has no texts that a teacher could write", "Take `objective: distill`")
+    if data.labelled is not None and not len(rest):
+        raise RecipeError(f"{where}.labelled", "leaves no row for the teacher to write", "Write less, or leave out `teacher`")
+    teacher = Predictor.open(data.teacher, "pytorch")
     if teacher.task.name != task.name:
-        raise ModelError(where, f"{recipe.data.teacher} does {teacher.task.name}", f"Give one that does {task.name}")
-    log.info("the teacher writes the targets of %s rows", f"{len(train):,}")
-    rows = list(train)
+        raise ModelError(f"{where}.teacher", f"{data.teacher} does {teacher.task.name}", f"Give one that does {task.name}")
+    own, rows = (train, list(rest)) if data.labelled is not None else (train.select([]), list(train))
+    log.info("the teacher writes the targets of %s rows", f"{len(rows):,}")
     answers = teacher.answer([teacher.task.row(row) for row in rows])
-    return Dataset.from_list([task.taught(row, answer) for row, answer in zip(rows, answers, strict=True)])
+    written = [task.taught(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    return concatenate_datasets([own, Dataset.from_list(written, features=train.features)])
 
 
 def check_prompt(recipe: Recipe, learned: dict[str, Any], tokens: Tokens) -> None:

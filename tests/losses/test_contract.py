@@ -134,6 +134,14 @@ def test_the_mixture_lies_between_both_directions() -> None:
         torch.testing.assert_close(loss("jensen_shannon", beta=beta)(mine, its, MASK), limit, rtol=1e-2, atol=1e-6)
 
 
+@pytest.mark.parametrize("beta", [0.1, 0.5])
+def test_of_a_small_difference_the_mixture_sees_a_share(beta: float) -> None:
+    its = told("forward_kl", 0)
+    mine = its + 0.01 * told("forward_kl", 1)
+    share = loss("jensen_shannon", beta=beta)(mine, its, MASK) / loss("forward_kl")(mine, its, MASK)
+    torch.testing.assert_close(share, torch.full_like(share, beta * (1 - beta)), rtol=0.05, atol=0)
+
+
 def test_the_rest_of_a_vocabulary_counts_as_one_choice() -> None:
     its = torch.tensor([[5.0, 1.0, 0.0, 0.0]])
     logs, ids = its.log_softmax(-1).topk(2)

@@ -12,6 +12,7 @@ from hfrecipes import Predictor, verbs
 from hfrecipes.config import build
 from hfrecipes.errors import ModelError, RecipeError
 from hfrecipes.recipe import Recipe
+from hfrecipes.retraining.rows import known
 from tests.conftest import write_lines
 from tests.tasks.test_contract import rows_of
 
@@ -60,6 +61,26 @@ def test_another_teacher_makes_other_rows(tiny_t5: Path, tmp_path: Path, caplog:
         (teacher.model / "model.safetensors").write_bytes((tmp_path / "other/model/model.safetensors").read_bytes())
         verbs.begin(recipe, tmp_path / "student")
         assert caplog.text.count("the teacher writes the targets of 36 rows") == 2
+
+
+def test_labelled_rows_keep_their_targets_and_the_teacher_writes_the_others(tiny_t5: Path, tmp_path: Path) -> None:
+    """And retraining, which would leave the others out, is refused."""
+    ignorant = {**values("t5", "translation", tiny_t5, tmp_path), "train": {**TRAIN, "learning_rate": 1e-7}}
+    teacher = verbs.fit(build(Recipe, ignorant), tmp_path / "teacher")
+    asked = values("t5", "translation", tiny_t5, tmp_path, teacher=str(teacher.path), labelled=10, validation_size=0.2)
+    run = verbs.begin(build(Recipe, asked), tmp_path / "student")
+    own = [row["target"] for row in rows_of("translation", 40)]
+    predictor = Predictor.open(teacher.path, "pytorch")
+    wrote = {str(answer) for answer in predictor.answer(rows_of("translation", 40))}
+    assert not wrote & set(own)
+    targets = [predictor.tokens.text([i for i in ids if i >= 0]) for ids in load_from_disk(str(run.data / "train"))["labels"]]
+    assert [target in own for target in targets] == [True] * 8 + [False] * 30
+    assert set(targets[8:]) <= wrote
+    with pytest.raises(RecipeError, match=r"t5\.data\.labelled: retraining learns from labelled rows alone"):
+        known(run)
+    everything = {**asked, "data": {**asked["data"], "labelled": 40}}
+    with pytest.raises(RecipeError, match=r"t5\.data\.labelled: leaves no row for the teacher to write\. Write less"):
+        verbs.begin(build(Recipe, everything), tmp_path / "all")
 
 
 def test_what_cannot_be_written_is_refused(tiny_t5: Path, tiny_gpt: Path, finished: Path, tmp_path: Path) -> None:
