@@ -86,6 +86,7 @@ def test_a_task_trains_exports_and_answers_the_same_everywhere(
     write_lines(tmp_path / "data/train.jsonl", rows_of(task, 64))
     write_lines(tmp_path / "data/test.jsonl", rows_of(task, 16, start=64))
     model = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]
+    layers = [1, 1] if family == "t5" else 1  # a task does not see them, and graphs of one take three quarters of the time
     epochs = 4 if task == "fill-mask" else 2  # after two its likeliest words are still as likely as others, and int8 finds others
     options = {"max_length": 48, "max_target_length": 4} if issubclass(Task.find(task), SourceTarget) else {"max_length": 48}
     if Task.find(task).generates:
@@ -96,7 +97,7 @@ def test_a_task_trains_exports_and_answers_the_same_everywhere(
             "recipe": family,
             "task": {task: options},
             "data": {"path": str(tmp_path / "data")},
-            "model": str(model),
+            "model": {"path": str(model), "layers": layers},
             "train": {"learning_rate": 5e-3, "num_train_epochs": epochs, "per_device_train_batch_size": 8, "bf16": False},
             "export": ["cpu"],
             "check": [],
