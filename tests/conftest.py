@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import json
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from hfrecipes import choice
+from tests.one_registry import one_registry  # noqa: F401 (a fixture)
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TQDM_DISABLE", "1")
@@ -37,23 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with a test of minutes come first, so that no worker is alone with one in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_registry() -> Iterator[None]:
-    """PyTorch's table of ONNX operators is built once, not for each graph: a fifth of the export of a tiny model."""
-    from torch.onnx._internal.exporter import _registration
-
-    build: Any = functools.cache(_registration.ONNXRegistry.from_torchlib)
-
-    def built(*given: Any, **named: Any) -> Any:
-        found = copy.copy(build(*given, **named))
-        found.functions = {name: list(known) for name, known in found.functions.items()}
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_registration.ONNXRegistry, "from_torchlib", staticmethod(built))
-        yield
 
 
 def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
