@@ -71,6 +71,7 @@ def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
     """What keeps a recipe from running here, and what it will do without, a line each."""
     from hfrecipes.arguments import check_arguments
     from hfrecipes.stages.check import foreseen
+    from hfrecipes.stages.prepare import teacher_print
     from hfrecipes.stages.train import head_for
     from hfrecipes.tracking import check_trackers
 
@@ -82,6 +83,8 @@ def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
     checks: tuple[Callable[[], Any], ...] = (
         lambda: _columns(recipe),
         recipe.model.locate,
+        lambda: teacher_print(recipe),
+        recipe.objective.signature,
         lambda: head_for(recipe),
         trains,
     )

@@ -14,7 +14,8 @@ HfRecipesError              exit 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 SHOWN = 32
 """Rows that a message names."""
@@ -92,3 +93,12 @@ class DependencyError(UserError):
 
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith("?") else f"{sentence.rstrip('.')}."
+
+
+@contextmanager
+def blamed(where: str) -> Iterator[None]:
+    """Inside, what is wrong with a model is said of this place of the recipe."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(where, error.what, error.instead) from error

@@ -75,6 +75,8 @@ def test_doctor_finds_nothing_missing_for_a_recipe_that_runs(
     [
         ("data.path=/no/such/folder", "MISSING  data.path: there is no file or folder /no/such/folder."),
         ("model=package:nothing_of_this_name/model", "MISSING  model: "),
+        ("data.teacher=runs/nowhere", "MISSING  bert.data.teacher: there is no folder runs/nowhere."),
+        ("objective={distill: {teacher: runs/nowhere}}", "MISSING  objective.distill.teacher: there is no folder runs/nowhere."),
         ("data.label=labl", "MISSING  data.label: there is no column 'labl' in the split 'train' of "),
         ("data.lable=label", "MISSING  data: unknown key 'lable'. Did you mean 'label'?"),
         ("train.learning_rat=0.1", "MISSING  bert.train.learning_rat: unknown key. Did you mean learning_rate"),

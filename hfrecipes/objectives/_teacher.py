@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from hfrecipes.entries import READ, budgeted, numbers
-from hfrecipes.errors import ModelError
+from hfrecipes.errors import ModelError, blamed
 from hfrecipes.feature_store import Space, home
 from hfrecipes.first_token import FirstToken
 from hfrecipes.folder import read_json
@@ -35,15 +35,6 @@ MOST = 65504.0
 """The largest number of 16 bits."""
 UNLIKELY = -1e3
 """The logit of a token that a teacher does not have."""
-
-
-@contextmanager
-def blamed() -> Iterator[None]:
-    """Inside, what is wrong with a model is said of the teacher."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(WHERE, error.what, error.instead) from error
 
 
 class Teacher:
@@ -173,7 +164,7 @@ class Teacher:
                 mixed[name] = every.log_softmax(-1).exp().mean(0).clamp(min=1e-9).log()
         return SimpleNamespace(**mixed)
 
-    @blamed()
+    @blamed(WHERE)
     def _open(self, given: Model) -> Any:
         """One teacher, checked against the student."""
         config = load_config(given)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from hfrecipes.errors import blamed
 from hfrecipes.losses import Loss
 from hfrecipes.models import Model
 from hfrecipes.objectives import LossFn, Objective, Training
@@ -57,9 +58,9 @@ class Distill(Objective):
         return (ENTRY, STATES)
 
     def signature(self) -> str:
-        from hfrecipes.objectives._teacher import blamed
+        from hfrecipes.objectives._teacher import WHERE
 
-        with blamed():
+        with blamed(WHERE):
             return " ".join(model.fingerprint() for model in self.teacher)
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfrecipes import config as yaml
 from hfrecipes import origin, verbalising
 from hfrecipes.data import cut, each, few, fingerprint, open_splits, some, take, unlabelled
-from hfrecipes.errors import DataError, ModelError, RecipeError
+from hfrecipes.errors import DataError, ModelError, RecipeError, blamed
 from hfrecipes.folder import Run, read_json, staged, write_json, write_text
 from hfrecipes.inference.predictor import Predictor
 from hfrecipes.models import Model, load_config, load_tokenizer, load_tokens, save_tokenizer
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         recipe.data.signature(),
         yaml.dump(recipe.strategy) if recipe.strategy.extends else None,
         recipe.data.labelled is not None and recipe.objective.reads_unlabelled,
-        recipe.data.teacher and Model(recipe.data.teacher).fingerprint(),
+        teacher_print(recipe),
         *([yaml.dump(recipe.origin), recipe.origin.signature()] if recipe.origin else []),
     ],
 )
@@ -120,6 +120,12 @@ def without_labels(recipe: Recipe, rest: Dataset) -> Dataset:
         raise RecipeError(f"{recipe.name}.data.labelled", what, "Write `max_samples`, which leaves rows out")
     log.info("%s rows have no label: the teacher answers for them", f"{len(rest):,}")
     return unlabelled(rest, recipe.task.label_column)
+
+
+def teacher_print(recipe: Recipe) -> str | None:
+    """The fingerprint of the model that writes targets, where the data has one. Raises ModelError where it is not there."""
+    with blamed(f"{recipe.name}.data.teacher"):
+        return None if recipe.data.teacher is None else Model(recipe.data.teacher).fingerprint()
 
 
 def taught(recipe: Recipe, train: Dataset, rest: Dataset) -> Dataset:

@@ -84,6 +84,9 @@ def test_labelled_rows_keep_their_targets_and_the_teacher_writes_the_others(tiny
 
 
 def test_what_cannot_be_written_is_refused(tiny_t5: Path, tiny_gpt: Path, finished: Path, tmp_path: Path) -> None:
+    asked = values("t5", "translation", tiny_t5, tmp_path, teacher="runs/nowhere")
+    with pytest.raises(ModelError, match=r"t5\.data\.teacher: there is no folder runs/nowhere"):
+        verbs.begin(build(Recipe, asked), tmp_path / "run")
     asked = values("t5", "translation", tiny_t5, tmp_path, teacher=str(finished))
     with pytest.raises(ModelError, match=r"t5\.data\.teacher: .* does text-classification\. Give one that does translation"):
         verbs.begin(build(Recipe, asked), tmp_path / "run")
