@@ -83,6 +83,15 @@ def test_labelled_rows_keep_their_targets_and_the_teacher_writes_the_others(tiny
         verbs.begin(build(Recipe, everything), tmp_path / "all")
 
 
+def test_folds_learn_from_labelled_rows_as_they_are(tiny_t5: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    teacher = verbs.fit(build(Recipe, values("t5", "translation", tiny_t5, tmp_path)), tmp_path / "teacher")
+    asked = values("t5", "translation", tiny_t5, tmp_path, teacher=str(teacher.path), labelled=10)
+    with caplog.at_level("INFO", logger="hfrecipes"):
+        verbs.fit(build(Recipe, {**asked, "validate": 2}), tmp_path / "student")
+    assert len([line for line in caplog.messages if line.startswith("fold ")]) == 2
+    assert [line for line in caplog.messages if "the teacher writes" in line] == ["the teacher writes the targets of 30 rows"]
+
+
 def test_what_cannot_be_written_is_refused(tiny_t5: Path, tiny_gpt: Path, finished: Path, tmp_path: Path) -> None:
     asked = values("t5", "translation", tiny_t5, tmp_path, teacher="runs/nowhere")
     with pytest.raises(ModelError, match=r"t5\.data\.teacher: there is no folder runs/nowhere"):
