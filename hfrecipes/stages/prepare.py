@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 )
 def prepare(recipe: Recipe, run: Run) -> None:
     """Read, check, split and tokenize the rows of training and validation. The test split is opened, not read."""
-    from datasets import concatenate_datasets, load_from_disk
+    from datasets import load_from_disk
 
     splits = open_splits(recipe.data)
     base = load_config(recipe.model)
     train, validation, rest, learned = parts(recipe, splits, base.to_dict())
-    train = taught(recipe, train, rest) if recipe.data.teacher else concatenate_datasets([train, without_labels(recipe, rest)])
+    train = with_others(recipe, train, rest)
     tokenizer = tokenizer_for(recipe, train)
     learned |= vocabulary(recipe, tokenizer, base) | recipe.strategy.extend(tokenizer)
     config = load_config(recipe.model, learned).to_dict()
@@ -128,13 +128,15 @@ def teacher_print(recipe: Recipe) -> str | None:
         return None if recipe.data.teacher is None else Model(recipe.data.teacher).fingerprint()
 
 
-def taught(recipe: Recipe, train: Dataset, rest: Dataset) -> Dataset:
-    """The training rows with targets that the teacher of the data writes: of those whose own are not to be seen where `labelled`
-    leaves some, otherwise of all. Raises ModelError where the teacher does another task."""
+def with_others(recipe: Recipe, train: Dataset, rest: Dataset) -> Dataset:
+    """The training rows and those of the `rest` that are learned from: without a label where the objective reads such rows, or
+    with targets that the teacher of the data writes, which without `labelled` writes those of all training rows.
+    Raises ModelError where the teacher does another task."""
     from datasets import Dataset, concatenate_datasets
 
     task, data, where = recipe.task, recipe.data, f"{recipe.name}.data"
-    assert data.teacher is not None
+    if data.teacher is None:
+        return concatenate_datasets([train, without_labels(recipe, rest)])
     if not task.generates or task.by_likelihood:
         raise RecipeError(f"{where}.teacher", f"{task.name} has no texts that a teacher could write", "Take `objective: distill`")
     if data.labelled is not None and not len(rest):
