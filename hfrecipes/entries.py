@@ -36,7 +36,9 @@ class WithEntries(TorchDataset[Any]):
     def keys(self, names: tuple[str, ...]) -> list[bytes]:
         """The key of each row in the store, by those of its columns."""
         if names not in self._keys:
-            self._keys[names] = [_key(row, names) for row in self.single]
+            rows = self.single.select_columns([name for name in names if name in self.single.column_names])
+            parts = rows.iter(batch_size=1000)
+            self._keys[names] = [_key(row) for part in parts for row in zip(*part.values(), strict=True)]
         return self._keys[names]
 
     def __len__(self) -> int:
@@ -138,5 +140,5 @@ def budgeted(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield held
 
 
-def _key(row: Mapping[str, Any], names: Sequence[str]) -> bytes:
-    return feature_store.key_of(*(np.asarray(row[name], dtype=np.int64).tobytes() for name in names if name in row))
+def _key(entries: Sequence[Sequence[int]]) -> bytes:
+    return feature_store.key_of(*(np.asarray(entry, dtype=np.int64).tobytes() for entry in entries))

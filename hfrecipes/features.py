@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from hfrecipes import feature_store
 from hfrecipes.entries import Collate, WithEntries, bring, budgeted, collated, numbers
 from hfrecipes.family import depths
 from hfrecipes.feature_store import Space
+from hfrecipes.first_token import FirstToken
 from hfrecipes.prefix import Prefix
 
 if TYPE_CHECKING:
@@ -32,14 +34,22 @@ class Frozen(TrainerCallback):
     """The frozen bottom of a model in a training: which blocks it has in an epoch, and their output for every row.
 
     `frozen(epoch)` gives the number of blocks, which never rises; `epochs` of them are foreseen. `bf16` computes and keeps
-    16 bits for a number, else 32. `first`: behind the last block nothing but the first token is read, and kept.
+    16 bits for a number, else 32. `first`: behind the last block nothing but the first token is read, computed and kept.
     """
 
     def __init__(
-        self, model: Any, frozen: Callable[[int], int], epochs: int, collate: Collate, left: bool, bf16: bool, first: bool = False
+        self,
+        model: Any,
+        frozen: Callable[[int], int],
+        epochs: int,
+        collate: Collate,
+        left: bool,
+        bf16: bool,
+        first: FirstToken | None = None,
     ) -> None:
         self.prefix, self.frozen, self.collate, self.left, self.bf16 = Prefix(model), frozen, collate, left, bf16
-        self.alone = len(self.prefix.blocks) if first else None
+        self.first = first
+        self.alone = None if first is None else len(self.prefix.blocks)
         self.model = model
         self.stages = {self.blocks(epoch) for epoch in range(epochs)}
         self.splits: list[WithEntries] = []
@@ -82,6 +92,10 @@ class Frozen(TrainerCallback):
         self._lighten(count > 0)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer."""
+        self.end()
+
+    def end(self) -> None:
         """Make the model whole again."""
         self.prefix.cut(0)
         self.count = 0
@@ -141,7 +155,8 @@ class Frozen(TrainerCallback):
         read = set(inspect.signature(self.prefix.body.forward).parameters)
         device = next(self.model.parameters()).device
         lengths = [len(row["input_ids"]) for row in rows]
-        with tqdm(total=len(rows), desc=f"features of {counts[-1]} blocks", disable=None, leave=False) as bar:
+        alone = nullcontext() if self.first is None else self.first.alone()
+        with alone, tqdm(total=len(rows), desc=f"features of {counts[-1]} blocks", disable=None, leave=False) as bar:
             for chosen in budgeted(lengths):
                 batch = {n: t.to(device) for n, t in self.collate([rows[i] for i in chosen]).items() if n in read - {"labels"}}
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):

@@ -7,6 +7,8 @@ model with six blocks it saves an eighth of the products, of two blocks above a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,16 @@ class FirstToken(LighterCalls):
         self.point = None if self.block is None else _behind_attention(self.block)
         self.possible = self.point is not None and self._reads_first() and self._alike(partial(answers, model))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside, the block goes on with the first token alone, however it is called."""
+        assert self.point is not None
+        hook = self.point.register_forward_pre_hook(lambda _, given: tuple(_first(states) for states in given))
+        try:
+            yield
+        finally:
+            hook.remove()
+
     def _put_on(self) -> None:
         assert self.point is not None
         self._hooks += [
@@ -60,7 +72,7 @@ class FirstToken(LighterCalls):
         if not self.active:
             return None
         plan = current()
-        return tuple(states[:, :1] if plan is None else states.index_select(1, plan.first) for states in given)
+        return tuple(_first(states) if plan is None else states.index_select(1, plan.first) for states in given)
 
     def _reads_first(self) -> bool:
         """Whether the answers stay finite where the block hands on nothing but NaN for the tokens behind the first."""
@@ -82,3 +94,8 @@ def _behind_attention(block: Module) -> Module | None:
     """The first module of a block that works token by token on what attention made; None where none has a known name."""
     inside = dict(block.named_modules())
     return next((inside[name] for name in BEHIND_ATTENTION if name in inside), None)
+
+
+def _first(states: Tensor) -> Tensor:
+    """The first token of each row, (rows, 1, units), as memory that a linear layer reads as one matrix."""
+    return states[:, :1].contiguous()

@@ -35,7 +35,13 @@ def lighter(
 
 def in_effect(callbacks: Iterable[TrainerCallback]) -> list[str]:
     """What the callbacks of a training leave out."""
-    first = any(isinstance(each, FirstToken) and each.possible for each in callbacks)
+    callbacks = list(callbacks)
+    first = first_token(callbacks) is not None
     rows = any(isinstance(each, EmbeddingRows) for each in callbacks)
     packed = any(isinstance(each, PackedRows) and each.possible for each in callbacks)
     return [name for name, on in (("first_token", first), ("embedding_rows", rows), ("packed_rows", packed)) if on]
+
+
+def first_token(callbacks: Iterable[TrainerCallback]) -> FirstToken | None:
+    """The callback that has the head read the first token alone, where that is possible."""
+    return next((each for each in callbacks if isinstance(each, FirstToken) and each.possible), None)

@@ -89,7 +89,7 @@ LAYERS = (
         "tokenizers",
         "tokenization",
     ),
-    ("batches", "trainer", "features", "origin", "class_means", "alarms", "checkpoints", "preemption", "sharding"),
+    ("batches", "trainer", "features", "origin", "class_means", "solved_head", "alarms", "checkpoints", "preemption", "sharding"),
     ("checkpoint", "recipe", "optimization", "inference", "registry", "publishing", "publishing_apart"),
     ("recipes", "arguments", "calibration", "dictionary", "senses", "explaining"),
     ("measurement", "tracking", "few_shot"),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed, energy, origin, verbalising, zeros
+from hfrecipes import distributed, energy, family, origin, verbalising, zeros
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
@@ -19,7 +19,7 @@ from hfrecipes.fast_path import taken
 from hfrecipes.folder import Run, read_json, staged, write_json
 from hfrecipes.hardware import hardware
 from hfrecipes.heads import ENTRY
-from hfrecipes.lighter import in_effect, lighter
+from hfrecipes.lighter import first_token, in_effect, lighter
 from hfrecipes.models import load_config, load_model, load_tokens
 from hfrecipes.objectives import Training
 from hfrecipes.optimization import build_optimizer, listed, unusual_rate
@@ -149,6 +149,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     from hfrecipes.class_means import ClassMeans
     from hfrecipes.entries import BatchesWithEntries, collated
     from hfrecipes.features import Frozen
+    from hfrecipes.solved_head import SolvedHead
     from hfrecipes.trainer import RecipeTrainer
 
     config = config_for(recipe, run)
@@ -193,8 +194,15 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     if mixes(recipe, in_effect(light)):
         batches.mix()
     callbacks = [*own, *patience(recipe, options), *zeros.keeping(kept), *light]
+    first = None if recipe.objective.looks_inside else first_token(light)
+    if recipe.strategy.solver:
+        if options.fsdp or options.deepspeed:
+            where = f"{recipe.name}.strategy.{recipe.strategy.name}.solver"
+            raise RecipeError(where, "the last layer is in shards with fsdp and deepspeed", "Leave it out")
+        whole_body = Frozen(model, lambda _: len(family.blocks(model)), 1, collate, left, options.bf16, first)
+        whole_body.watch(rows)
+        callbacks.insert(0, SolvedHead(whole_body))
     if cut:
-        first = "first_token" in in_effect(light) and not recipe.objective.looks_inside
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16, first)
         frozen.watch(rows)
         frozen.watch(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hfrecipes.part import Part
 
@@ -34,6 +34,11 @@ class Strategy(Part, kind="strategies"):
     def extends(self) -> bool:
         """Whether rows are read with another tokenizer under this strategy."""
         return type(self).extend is not Strategy.extend
+
+    @property
+    def solver(self) -> Literal["lbfgs"] | None:
+        """What puts the last layer where the loss is least, before the first step; None: steps alone do."""
+        return None
 
     @abstractmethod
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:

@@ -47,6 +47,16 @@ def check_head(where: str, model: PreTrainedModel) -> None:
         raise RecipeError(where, "this task has no head that could learn while the body is frozen", "Take full or layer_decay")
 
 
+def check_solver(where: str, model: PreTrainedModel) -> None:
+    """Refuse a model whose last layer is not a linear one of its own."""
+    from hfrecipes.heads import last_layer
+    from hfrecipes.heads._layers import Prototypes
+
+    check_head(where, model)
+    if isinstance(model.get_submodule(last_layer(model)), Prototypes):
+        raise RecipeError(where, "the points of a prototype head are the means of the classes", "Leave it out")
+
+
 def check_epochs(where: str, stages: float, epochs: float) -> None:
     """Refuse a training that ends before the last stage begins."""
     if stages > epochs:

