@@ -17,14 +17,16 @@ from torch.nn import functional
 from transformers import TrainerCallback
 
 from hfrecipes.entries import collated
-from hfrecipes.features import STATES
+from hfrecipes.family import blocks
+from hfrecipes.features import STATES, Frozen
 from hfrecipes.heads import last_layer
 
 if TYPE_CHECKING:
     from torch.nn import Linear
     from transformers import TrainingArguments
 
-    from hfrecipes.features import Frozen
+    from hfrecipes.entries import Collate, WithEntries
+    from hfrecipes.first_token import FirstToken
 
 ROWS = 512
 """Rows of stored states that the head reads at once."""
@@ -44,12 +46,24 @@ class SolvedHead(TrainerCallback):
     """Puts the last layer where the loss of the labels over the training rows is least, the rest of the model as it is and
     without dropout: once, before the first step. What an objective adds to the labels is left out.
 
-    `frozen` computes and stores what the blocks say.
+    `collate` makes a batch of `rows`, padded on the `left` if so; what the blocks say of them is computed and stored in `bf16` if
+    so, and of the first token alone where `first` is given. In a Trainer of one's own:
+    `callbacks=[SolvedHead(model, WithEntries(rows), collate)]`.
     """
 
-    def __init__(self, frozen: Frozen) -> None:
-        self.frozen, self.model = frozen, frozen.model
-        self.layer: Linear = self.model.get_submodule(last_layer(self.model))
+    def __init__(
+        self,
+        model: Any,
+        rows: WithEntries,
+        collate: Collate,
+        left: bool = False,
+        bf16: bool = False,
+        first: FirstToken | None = None,
+    ) -> None:
+        self.model, self.rows = model, rows
+        self.layer: Linear = model.get_submodule(last_layer(model))
+        self.frozen = Frozen(model, lambda _: len(blocks(model)), 1, collate, left, bf16, first)
+        self.frozen.watch(rows)
 
     def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer. A training that goes on has its head."""
@@ -97,16 +111,15 @@ class SolvedHead(TrainerCallback):
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         """The training rows with their states, sorted by length."""
-        [split, *_] = self.frozen.splits
         device = next(self.model.parameters()).device
         collate = collated(self.frozen.collate, [STATES], self.frozen.left)
-        _, begins, ends = split.stored[STATES].where.T
+        _, begins, ends = self.rows.stored[STATES].where.T
         order = np.argsort(ends - begins, kind="stable")
         for begin in range(0, len(order), ROWS):
             chosen = order[begin : begin + ROWS].tolist()
-            columns = split.single[chosen]
+            columns = self.rows.single[chosen]
             rows = [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
-            batch = collate([{**row, **split.entries(i)} for row, i in zip(rows, chosen, strict=True)])
+            batch = collate([{**row, **self.rows.entries(i)} for row, i in zip(rows, chosen, strict=True)])
             yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
@@ -119,7 +132,7 @@ def solve(
     within-class covariance normalization); for other problems than one class an item, over all. `noise` is a
     variance that units have beside that, as dropout gives (Wager et al. 2013, arXiv:1307.1493).
     """
-    loss = LOSSES.get(config.problem_type, functional.cross_entropy)
+    loss = LOSSES.get(config.problem_type or ("regression" if config.num_labels == 1 else None), functional.cross_entropy)
     single = loss is functional.cross_entropy
     center = vectors.mean(dim=0) if biased else vectors.new_zeros(vectors.shape[1])
     around = vectors - center

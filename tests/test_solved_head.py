@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from hfrecipes import feature_store, solved_head, verbs
 from hfrecipes.arguments import arguments
 from hfrecipes.config import build
+from hfrecipes.entries import WithEntries
 from hfrecipes.errors import RecipeError
 from hfrecipes.folder import read_json
 from hfrecipes.heads import Head
@@ -42,7 +43,7 @@ def made(tmp_path: Path, model: Any, strategy: Any, name: str = "bert", **train:
     return build(Recipe, {**values, "strategy": strategy, "train": options})
 
 
-def kind(problem: str, labels: int) -> Any:
+def kind(problem: str | None, labels: int) -> Any:
     return SimpleNamespace(problem_type=problem, num_labels=labels)
 
 
@@ -81,7 +82,7 @@ def test_several_labels_numbers_and_a_layer_without_a_bias() -> None:
     assert bias is not None
     assert (((vectors @ weight.T + bias) > 0).float() == several).float().mean() > 0.9
     number = vectors[:, 0] * 3 - vectors[:, 5] + 7
-    weight, bias = solve(vectors, number, kind("regression", 1), biased=True)
+    weight, bias = solve(vectors, number, kind(None, 1), biased=True)
     assert bias is not None
     torch.testing.assert_close((vectors @ weight.T + bias)[:, 0], number, atol=0.3, rtol=0)
     weight, bias = solve(vectors - 5, labels, kind("single_label_classification", 2), biased=False)
@@ -165,6 +166,31 @@ def test_a_training_that_goes_on_keeps_the_head_it_has(tiny_bert: Path, tmp_path
     head.on_train_begin(trainer.args, trainer.state, trainer.control)
     assert not torch.equal(head.layer.weight, before)
     assert "forward" not in vars(head.layer), "the layer is whole again"
+
+
+def test_in_a_trainer_of_ones_own(tiny_bert: Path, tmp_path: Path) -> None:
+    from datasets import Dataset
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
+
+    tokenizer, rows = AutoTokenizer.from_pretrained(tiny_bert), sentiment(96)
+    labels = [int(row["label"] == "positive") for row in rows]
+    data = Dataset.from_dict({**tokenizer([row["text"] for row in rows]), "labels": labels})
+    model = AutoModelForSequenceClassification.from_pretrained(
+        tiny_bert, num_labels=2, problem_type="single_label_classification"
+    )
+    collate = DataCollatorWithPadding(tokenizer)
+    arguments = TrainingArguments(str(tmp_path / "out"), num_train_epochs=0, use_cpu=True, save_strategy="no", report_to="none")
+    head = SolvedHead(model, WithEntries(data), collate)
+    Trainer(model, arguments, collate, data, callbacks=[head]).train()
+    said = model.eval()(**collate(list(data))).logits.argmax(dim=-1)
+    assert len(set(labels)) == 2
+    assert (said == torch.tensor(labels)).float().mean() > 0.8
 
 
 def test_what_has_no_last_layer_to_solve_is_refused(

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfrecipes import distributed, energy, family, origin, verbalising, zeros
+from hfrecipes import distributed, energy, origin, verbalising, zeros
 from hfrecipes.arguments import arguments, grouping
 from hfrecipes.checkpoint import save_trained
 from hfrecipes.config import dump
@@ -199,9 +199,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         if options.fsdp or options.deepspeed:
             where = f"{recipe.name}.strategy.{recipe.strategy.name}.solver"
             raise RecipeError(where, "the last layer is in shards with fsdp and deepspeed", "Leave it out")
-        whole_body = Frozen(model, lambda _: len(family.blocks(model)), 1, collate, left, options.bf16, first)
-        whole_body.watch(rows)
-        callbacks.insert(0, SolvedHead(whole_body))
+        callbacks.insert(0, SolvedHead(model, rows, collate, left, options.bf16, first))
     if cut:
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16, first)
         frozen.watch(rows)
