@@ -47,11 +47,12 @@ wheel:
 clean:
 	rm -rf $(VENV) runs site
 
-# pip, since a CPU build of torch may come from where pip looks first; torch goes in before anything could ask for another.
+# pip, since a CPU build of torch may come from where pip looks first; torch goes in before anything could ask for another. What is
+# imported is compiled then: compiling everything takes a third of an installation.
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-compile "$(TORCH)"
+	$(BIN)/pip install --quiet --no-compile --editable ".[dev]"
 	touch $@
 
 $(DEMO): $(STAMP)

@@ -53,7 +53,11 @@ def check_solver(where: str, model: PreTrainedModel) -> None:
     from hfrecipes.heads._layers import Prototypes
 
     check_head(where, model)
-    if isinstance(model.get_submodule(last_layer(model)), Prototypes):
+    try:
+        name = last_layer(model)
+    except RecipeError as error:
+        raise RecipeError(where, error.what, "Leave it out") from None
+    if isinstance(model.get_submodule(name), Prototypes):
         raise RecipeError(where, "the points of a prototype head are the means of the classes", "Leave it out")
 
 
