@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xxhash
 from tqdm import tqdm
 from transformers import TrainerCallback
 
@@ -138,16 +138,17 @@ class Frozen(TrainerCallback):
         return collated(self.collate, [STATES], self.left)
 
     def space(self, count: int) -> Space:
-        """The part of the store for these weights, so many blocks and this precision."""
+        """The part of the store for these weights, so many blocks and this precision. SHA-256 would take longer over the weights
+        than a head takes to learn."""
         tokens = "first" if count == self.alone else "all"
-        digest = hashlib.sha256(f"{self.model.config.model_type} {count} {self.bf16} {tokens}".encode())
+        digest = xxhash.xxh3_128(f"{self.model.config.model_type} {count} {self.bf16} {tokens}".encode())
         found = depths(self.model)
         for name, weight in self.model.named_parameters():
             if found[name] <= count:
                 digest.update(name.encode())
                 digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy())
         width = self.model.config.get_text_config().hidden_size
-        return Space(feature_store.home() / digest.hexdigest()[:32], width, "uint16" if self.bf16 else "float32")
+        return Space(feature_store.home() / digest.hexdigest(), width, "uint16" if self.bf16 else "float32")
 
     def _computed(self, rows: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[int, list[np.ndarray]]]:
         """The position of a row and its states for each of the numbers of blocks, in one pass over the rows sorted by length."""

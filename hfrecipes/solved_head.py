@@ -6,6 +6,7 @@ vectors, and AdamW in hundreds of steps (the linear probe of Radford et al. 2021
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,11 @@ ROWS = 512
 """Rows of stored states that the head reads at once."""
 SHRINKAGE = 0.3
 """How much of the mean variance is added to that of each direction: a few rows a class say little of it."""
+PENALTIES = (0.01, 0.1, 1.0)
+"""How much large weights are let be, as scikit-learn's `C`: with 1, hard tasks with few rows are learnt by heart."""
 ITERATIONS = 50
 ENOUGH = 1e-3
-"""A pass that lowers the loss by less is the last one."""
+"""A pass that lowers the loss by less is the last one; where weights are penalised more, and losses are larger, one by more."""
 LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
     "multi_label_classification": functional.binary_cross_entropy_with_logits,
     "regression": functional.mse_loss,
@@ -44,48 +47,56 @@ LOSSES: dict[str | None, Callable[[Tensor, Tensor], Tensor]] = {
 
 class SolvedHead(TrainerCallback):
     """Puts the last layer where the loss of the labels over the training rows is least, the rest of the model as it is and
-    without dropout: once, before the first step. What an objective adds to the labels is left out.
+    without dropout: once, before the first step. How much large weights are penalised is chosen on the rows `held` out. What an
+    objective adds to the labels is left out.
 
-    `collate` makes a batch of `rows`, padded on the `left` if so; what the blocks say of them is computed and stored in `bf16` if
+    `collate` makes a batch of rows, padded on the `left` if so; what the blocks say of them is computed and stored in `bf16` if
     so, and of the first token alone where `first` is given. In a Trainer of one's own:
-    `callbacks=[SolvedHead(model, WithEntries(rows), collate)]`.
+    `callbacks=[SolvedHead(model, WithEntries(rows), WithEntries(held), collate)]`.
     """
 
     def __init__(
         self,
         model: Any,
         rows: WithEntries,
+        held: WithEntries,
         collate: Collate,
         left: bool = False,
         bf16: bool = False,
         first: FirstToken | None = None,
     ) -> None:
-        self.model, self.rows = model, rows
+        self.model, self.rows, self.held = model, rows, held
         self.layer: Linear = model.get_submodule(last_layer(model))
         self.frozen = Frozen(model, lambda _: len(blocks(model)), 1, collate, left, bf16, first)
         self.frozen.watch(rows)
+        self.frozen.watch(held)
 
     def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **_: Any) -> None:
         """Called by the Trainer. A training that goes on has its head."""
         if state.global_step:
             return
-        vectors, labels, noise = self.read(dropout=state.max_steps > 0)
-        weight, bias = solve(vectors, labels, self.model.config, self.layer.bias is not None, noise)
+        config, biased = self.model.config, self.layer.bias is not None
+        self.frozen.begin(0)
+        try:
+            vectors, labels, noise = self.read(self.rows, dropout=state.max_steps > 0)
+            held = self.read(self.held, dropout=False)[:2]
+        finally:
+            self.frozen.end()
+        weight, bias = solve(vectors, labels, held, config, biased, noise)
         with torch.no_grad():
             self.layer.weight.copy_(weight)
             if bias is not None:
                 self.layer.bias.copy_(bias)
 
-    def read(self, dropout: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def read(self, split: WithEntries, dropout: bool) -> tuple[Tensor, Tensor, Tensor]:
         """What the last layer reads of each item that has a label, of shape (items, units), the labels, and the variance that
         `dropout` gives to each unit in steps to come."""
-        self.frozen.begin(0)
         found: list[tuple[Tensor, Tensor]] = []
         noise = torch.zeros_like(self.layer.weight[0])
         device, training = self.layer.weight.device, self.model.training
         try:
             with torch.no_grad(), _silent(self.layer), torch.random.fork_rng([device] if device.type == "cuda" else []):
-                for batch in self._batches():
+                for batch in self._batches(split):
                     labels = batch.pop("labels")
                     vectors = self._said(batch, training=False)
                     there = labels.reshape(len(labels), -1)[:, 0] != -100 if vectors.ndim == 2 else labels != -100
@@ -94,7 +105,6 @@ class SolvedHead(TrainerCallback):
                         noise += (self._said(batch, training=True) - vectors)[there].square().sum(dim=0)
         finally:
             self.model.train(training)
-            self.frozen.end()
         vectors, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
         return vectors, labels, noise / len(vectors)
 
@@ -109,28 +119,29 @@ class SolvedHead(TrainerCallback):
             vectors: Tensor = self.model(**inputs).logits
         return vectors.float()
 
-    def _batches(self) -> Iterator[dict[str, Tensor]]:
-        """The training rows with their states, sorted by length."""
+    def _batches(self, split: WithEntries) -> Iterator[dict[str, Tensor]]:
+        """The rows of a split with their states, sorted by length."""
         device = next(self.model.parameters()).device
         collate = collated(self.frozen.collate, [STATES], self.frozen.left)
-        _, begins, ends = self.rows.stored[STATES].where.T
+        _, begins, ends = split.stored[STATES].where.T
         order = np.argsort(ends - begins, kind="stable")
         for begin in range(0, len(order), ROWS):
             chosen = order[begin : begin + ROWS].tolist()
-            columns = self.rows.single[chosen]
+            columns = split.single[chosen]
             rows = [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
-            batch = collate([{**row, **self.rows.entries(i)} for row, i in zip(rows, chosen, strict=True)])
+            batch = collate([{**row, **split.entries(i)} for row, i in zip(rows, chosen, strict=True)])
             yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def solve(
-    vectors: Tensor, labels: Tensor, config: Any, biased: bool, noise: Tensor | float = 0.0
+    vectors: Tensor, labels: Tensor, held: tuple[Tensor, Tensor], config: Any, biased: bool, noise: Tensor | float = 0.0
 ) -> tuple[Tensor, Tensor | None]:
     """The weight (labels, units) and the bias of the layer whose logits of `vectors` (items, units) have the least loss.
 
-    The penalty is scikit-learn's for `C=1` over vectors that spread alike in all directions within a class (Hatch et al. 2006,
-    within-class covariance normalization); for other problems than one class an item, over all. `noise` is a
-    variance that units have beside that, as dropout gives (Wager et al. 2013, arXiv:1307.1493).
+    The penalty is scikit-learn's for one of `PENALTIES` over vectors that spread alike in all directions within a class (Hatch et
+    al. 2006, within-class covariance normalization), over all for other problems than one class an item: the one with the least
+    loss over what is `held` out, each beginning where the one before it ended. `noise` is a variance that units have beside that,
+    as dropout gives (Wager et al. 2013, arXiv:1307.1493).
     """
     loss = LOSSES.get(config.problem_type or ("regression" if config.num_labels == 1 else None), functional.cross_entropy)
     single = loss is functional.cross_entropy
@@ -139,29 +150,44 @@ def solve(
     rest = around - _class_means(around, labels, config.num_labels)[labels] if single else around
     spread = rest.T @ rest / len(rest)
     spread.diagonal().add_(SHRINKAGE * around.square().mean() + noise + torch.finfo(spread.dtype).tiny)
-    variances, directions = torch.linalg.eigh(spread)
-    even = directions * variances.rsqrt()
-    inputs = around @ even
-    if not single:
-        labels = labels.float().reshape(len(labels), -1)
+    factor = torch.linalg.cholesky(spread)
+    even = torch.linalg.solve_triangular(factor, torch.eye(len(factor), device=factor.device), upper=False).T
+    inputs, unseen = around @ even, (held[0] - center) @ even
+    targets, wanted = (t if single else t.float().reshape(len(t), -1) for t in (labels, held[1]))
 
     weight = vectors.new_zeros(config.num_labels, vectors.shape[1], requires_grad=True)
     bias = vectors.new_zeros(config.num_labels, requires_grad=biased)
-    free = [weight, bias] if biased else [weight]
+    best, least = (weight, bias), float("inf")
+    for penalty in PENALTIES:
+
+        def penalised(c: float = penalty) -> Tensor:
+            return loss(functional.linear(inputs, weight, bias), targets) + weight.square().sum() / (2 * c * len(inputs))
+
+        _minimize(penalised, ENOUGH / math.sqrt(penalty), weight, bias)
+        with torch.no_grad():
+            found = float(loss(functional.linear(unseen, weight, bias), wanted)) if len(unseen) else least
+        if found > least:
+            break
+        best, least = (weight.detach().clone(), bias.detach().clone()), found
+    weight = best[0] @ even.T
+    return weight, best[1] - weight @ center if biased else None
+
+
+def _minimize(loss: Callable[[], Tensor], enough: float, *weights: Tensor) -> None:
+    """Change the weights that can change to where a loss is least, up to a pass that lowers it by less than `enough`."""
+    free = [each for each in weights if each.requires_grad]
     optimizer = torch.optim.LBFGS(
-        free, max_iter=ITERATIONS, tolerance_change=ENOUGH, history_size=10, line_search_fn="strong_wolfe"
+        free, max_iter=ITERATIONS, tolerance_change=enough, history_size=10, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        found = loss(functional.linear(inputs, weight, bias), labels) + weight.square().sum() / (2 * len(inputs))
+        found = loss()
         found.backward()
         return found
 
     with torch.enable_grad():
         optimizer.step(closure)
-    found = weight.detach() @ even.T
-    return found, bias.detach() - found @ center if biased else None
 
 
 def _class_means(vectors: Tensor, labels: Tensor, classes: int) -> Tensor:

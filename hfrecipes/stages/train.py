@@ -199,7 +199,7 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
         if options.fsdp or options.deepspeed:
             where = f"{recipe.name}.strategy.{recipe.strategy.name}.solver"
             raise RecipeError(where, "the last layer is in shards with fsdp and deepspeed", "Leave it out")
-        callbacks.insert(0, SolvedHead(model, rows, collate, left, options.bf16, first))
+        callbacks.insert(0, SolvedHead(model, rows, held, collate, left, options.bf16, first))
     if cut:
         frozen = Frozen(model, blocks, epochs, collate, left, options.bf16, first)
         frozen.watch(rows)
