@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 
+from hfrecipes.entries import rows_at
 from hfrecipes.episodes import Draw, Episodes
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ class ListsOfRows(TorchDataset[list[dict[str, Any]]]):
         return len(self.batches)
 
     def __getitem__(self, position: int) -> list[dict[str, Any]]:
-        found = self.rows[self.batches[position].tolist()]
-        return [dict(zip(found, entries, strict=True)) for entries in zip(*found.values(), strict=True)]
+        return rows_at(self.rows, self.batches[position].tolist())
 
 
 class Episodic(ListsOfRows):

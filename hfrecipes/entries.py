@@ -71,6 +71,12 @@ class BatchesWithEntries(WithEntries):
         self.rows.set_epoch(epoch)
 
 
+def rows_at(rows: Any, positions: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of a data set, read at once."""
+    columns = rows[list(positions)]
+    return [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
+
+
 def collated(collate: Collate, names: Sequence[str], left: bool) -> Collate:
     """`collate` for rows that may bring entries of these names, which it adds, padded on the side that tokens are."""
 
@@ -116,7 +122,7 @@ def bring(split: WithEntries, spaces: Mapping[str, Space], compute: Compute, col
             return
         every = sorted(set().union(*absent.values()))
         with feature_store.writing({name: spaces[name] for name in absent}) as write:
-            for number, arrays in compute([split.single[i] for i in every], list(absent)):
+            for number, arrays in compute(rows_at(split.single, every), list(absent)):
                 row = every[number]
                 for name, array in zip(absent, arrays, strict=True):
                     if row in absent[name]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import TrainerCallback
 
-from hfrecipes.entries import collated
+from hfrecipes.entries import rows_at
 from hfrecipes.family import blocks
 from hfrecipes.features import STATES, Frozen
 from hfrecipes.heads import last_layer
@@ -121,16 +121,14 @@ class SolvedHead(TrainerCallback):
 
     def _batches(self, split: WithEntries) -> Iterator[dict[str, Tensor]]:
         """The rows of a split with their states, sorted by length."""
-        device = next(self.model.parameters()).device
-        collate = collated(self.frozen.collate, [STATES], self.frozen.left)
+        collate = self.frozen.batch()
         _, begins, ends = split.stored[STATES].where.T
         order = np.argsort(ends - begins, kind="stable")
         for begin in range(0, len(order), ROWS):
             chosen = order[begin : begin + ROWS].tolist()
-            columns = split.single[chosen]
-            rows = [dict(zip(columns, entries, strict=True)) for entries in zip(*columns.values(), strict=True)]
-            batch = collate([{**row, **split.entries(i)} for row, i in zip(rows, chosen, strict=True)])
-            yield {name: tensor.to(device) for name, tensor in batch.items()}
+            rows = zip(rows_at(split.single, chosen), chosen, strict=True)
+            batch = collate([{**row, **split.entries(i)} for row, i in rows])
+            yield {name: tensor.to(self.layer.weight.device) for name, tensor in batch.items()}
 
 
 def solve(

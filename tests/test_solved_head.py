@@ -248,6 +248,11 @@ def test_what_has_no_last_layer_to_solve_is_refused(
         trainer_for(sharded, run)
 
 
+def test_a_head_that_learns_nothing_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"head_then_full: with 0 head_epochs and no solver the head learns nothing alone"):
+        made(tmp_path, "bert", {"head_then_full": {"head_epochs": 0}})
+
+
 def with_shards(options: Any) -> Any:
     options.fsdp = "full_shard"
     return options

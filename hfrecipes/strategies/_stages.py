@@ -48,11 +48,10 @@ def check_head(where: str, model: PreTrainedModel) -> None:
 
 
 def check_solver(where: str, model: PreTrainedModel) -> None:
-    """Refuse a model whose last layer is not a linear one of its own."""
+    """Refuse a model with a head (`check_head`) whose last layer is not a linear one of its own."""
     from hfrecipes.heads import last_layer
     from hfrecipes.heads._layers import Prototypes
 
-    check_head(where, model)
     try:
         name = last_layer(model)
     except RecipeError as error:

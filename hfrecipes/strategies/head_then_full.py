@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hfrecipes.part import value
 from hfrecipes.strategies import Strategy
@@ -30,6 +30,14 @@ class HeadThenFull(Strategy):
     head_epochs: Annotated[int, Field(ge=0)] = 1
     cached: bool = True
     solver: Literal["lbfgs"] | None = None
+
+    @model_validator(mode="after")
+    def _learns(self) -> Any:
+        if not self.head_epochs and not self.solver:
+            raise ValueError(
+                "with 0 head_epochs and no solver the head learns nothing alone: write 1 or more, or `solver: lbfgs`"
+            )
+        return self
 
     def prepare(self, model: PreTrainedModel, family: Family) -> PreTrainedModel:
         from hfrecipes.strategies._stages import check_head, check_solver
