@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.targets import Graph
@@ -18,6 +18,7 @@ BITS: dict[str, int] = {"int8_weights": 8, "int4_weights": 4}
 WEIGHTS = "int{bits} weights in blocks of 32, activations quantized in the same blocks"
 DYNAMIC = "int8 weights per channel, dynamic activations"
 STATIC = "int8 weights per channel, static activations"
+PER_TOKEN = "int8 weights per channel, activations per token; outer layers of feed-forwards in blocks of 32"
 
 
 def export(
@@ -28,8 +29,10 @@ def export(
     if not model.can_generate():
         return _single(model, samples, folder, quantize, opset)
     if quantize == "static":
-        raise RecipeError("export.quantize", "a model that writes has no static form", "Write best, dynamic or null")
-    return _generator(model, samples, folder, "int8_weights" if quantize == "best" else quantize, opset)
+        raise RecipeError(
+            "export.quantize", "a model that writes has no static form", "Write best, int8_weights, dynamic or null"
+        )
+    return _generator(model, samples, folder, quantize, opset)
 
 
 def _single(
@@ -77,4 +80,23 @@ def _generator(
     elif quantize == "dynamic":
         save_generator({part: quantized(each, writes=True) for part, each in exported.items()}, folder / "onnx/int8")
         graphs["int8"] = Graph("onnx/int8", DYNAMIC, batch_dependent=True)
+    elif quantize:
+        save_generator(_per_token(model, samples, exported), folder / "onnx/int8")
+        graphs["int8"] = Graph("onnx/int8", PER_TOKEN, batch_dependent=False)
     return graphs
+
+
+def _per_token(model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], exported: Mapping[str, Any]) -> dict[str, Any]:
+    """The graphs of a generator with a range of activations for each token."""
+    from hfrecipes.targets._onnx import changed
+    from hfrecipes.targets._per_token import of_encoder, per_token, scales, watch
+    from hfrecipes.targets._weights import weights_only
+
+    seen = watch(model, samples)
+
+    def made(part: str, each: Any) -> Any:
+        first = next(iter(each.components.values())).program  # that of a step has the same weights
+        smooth = scales(first, of_encoder(model, seen) if part == "encoder" else seen)
+        return changed(each, lambda program: weights_only(per_token(program, smooth), bits=8))
+
+    return {part: made(part, each) for part, each in exported.items()}

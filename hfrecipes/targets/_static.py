@@ -45,7 +45,7 @@ def static(model: ir.Model, batches: Sequence[Mapping[str, np.ndarray]]) -> ir.M
     """`model`, changed in place: its products with weights and its embeddings in int8, calibrated on `batches` of its inputs
     (of which `attention_mask` says which tokens count)."""
     graph = join_attention(model).graph
-    products = [node for node in graph if _is_product(node)]
+    products = [node for node in graph if is_product(node)]
     read = list({id(node.inputs[0]): node.inputs[0] for node in products}.values())
     seen = calibrate(model, [value.name for value in read], batches)
     together = [(seen[value.name], [node for node in products if node.inputs[0] is value]) for value in read]
@@ -85,26 +85,37 @@ def _quantize(graph: ir.Graph, products: Sequence[ir.Node], seen: Seen) -> None:
     """Quantize the activation that `products` read once, and each of them."""
     value = products[0].inputs[0]
     rows = np.concatenate(seen.rows)
-    weights = [_matrix(node) for node in products]
+    weights = [matrix(node) for node in products]
     smooth = smoothing(rows, np.concatenate(weights, axis=1), seen)
     low, high = np.min(seen.low / smooth), np.max(seen.high / smooth)
     scale, zero = _scale(low, high)
-    make = _Maker(graph, products[0], value.name or "activation")
+    make = Maker(graph, products[0], value.name or "activation")
     factor = (1 / smooth).astype(np.float32)
     scaled = np.all(smooth == 1) or _scale_values(graph, value, products, factor)
     source = value if scaled else make("Mul", [value, make.constant("smooth", factor)])
     shared = [make.constant("scale", np.float32(scale)), make.constant("zero", np.uint8(zero))]
     quantized = make("QuantizeLinear", [source, *shared])
     for node, weight in zip(products, weights, strict=True):
-        whole, steps = _int8(weight * smooth[:, None], axis=0)
-        own = _Maker(graph, node, node.outputs[0].name or node.name or "product")
-        matrix = own.constant("weight", whole)
-        inputs = [quantized, matrix, shared[0], own.constant("steps", steps), shared[1], own.constant("middle", 0 * whole[0])]
-        bias, last = _bias(node)
-        made = own("MatMulIntegerToFloat", [*inputs, bias] if bias is not None else inputs, MICROSOFT)
-        replace(graph, last, made)
-        if last is not node:
-            graph.remove(node, safe=True)
+        use_int8(graph, node, quantized, shared, weight * smooth[:, None])
+
+
+def use_int8(
+    graph: ir.Graph, node: ir.Node, read: ir.Value, shared: Sequence[ir.Value], weight: np.ndarray, scale: ir.Value | None = None
+) -> None:
+    """Let a product have `weight` (units read, units made) in int8 and `read` what is quantized, with the step and the zero point
+    `shared`, its answer multiplied by `scale` where one is given."""
+    whole, steps = to_int8(weight, axis=0)
+    make = Maker(graph, node, node.outputs[0].name or node.name or "product")
+    inputs = [read, make.constant("weight", whole), shared[0], make.constant("steps", steps), shared[1]]
+    bias, last = _bias(node)
+    if scale is None:
+        made = make("MatMulIntegerToFloat", inputs if bias is None else [*inputs, None, bias], MICROSOFT)
+    else:
+        made = make("Mul", [make("MatMulIntegerToFloat", inputs, MICROSOFT), scale])
+        made = make("Add", [made, bias]) if bias is not None else made
+    replace(graph, last, made)
+    if last is not node:
+        graph.remove(node, safe=True)
 
 
 def _scale_values(graph: ir.Graph, context: ir.Value, products: Sequence[ir.Node], factor: np.ndarray) -> bool:
@@ -116,7 +127,7 @@ def _scale_values(graph: ir.Graph, context: ir.Value, products: Sequence[ir.Node
     others = any(use.node not in products for use in context.uses())
     if product is None or product.op_type != "MatMulIntegerToFloat" or others:
         return False
-    make = _Maker(graph, product, context.name or "context")
+    make = Maker(graph, product, context.name or "context")
     for place in range(3, len(product.inputs), 3):  # the steps, and the bias where there is one
         held = product.inputs[place]
         assert held is not None and held.const_value is not None
@@ -142,7 +153,7 @@ def _error(rows: np.ndarray, weight: np.ndarray, exact: np.ndarray, smooth: np.n
     """The squared error of a product in int8, scaled by `smooth`."""
     scale, zero = _scale(np.min(seen.low / smooth), np.max(seen.high / smooth))
     read = (np.clip(np.rint(rows / smooth / scale) + zero, 0, 255) - zero) * scale
-    whole, steps = _int8(weight * smooth[:, None], axis=0)
+    whole, steps = to_int8(weight * smooth[:, None], axis=0)
     return float(np.square(read.astype(np.float32) @ (whole * steps) - exact).sum())
 
 
@@ -152,7 +163,7 @@ def _scale(low: float, high: float) -> tuple[float, int]:
     return step, int(np.clip(round(-float(low) / step), 0, 255))
 
 
-def _int8(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def to_int8(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """A matrix as int8, and its steps along the other axis than `axis`."""
     steps = np.maximum(np.abs(weight).max(axis), 1e-12) / 127
     return np.rint(weight / np.expand_dims(steps, axis)).astype(np.int8), steps.astype(np.float32)
@@ -166,15 +177,15 @@ def quantize_embeddings(graph: ir.Graph) -> None:
 
 def _quantize_rows(graph: ir.Graph, node: ir.Node) -> None:
     """Embeddings as int8, each row with its own scale."""
-    whole, steps = _int8(_weight(node.inputs[0]), axis=1)
-    make = _Maker(graph, node, node.outputs[0].name or "embeddings")
+    whole, steps = to_int8(_weight(node.inputs[0]), axis=1)
+    make = Maker(graph, node, node.outputs[0].name or "embeddings")
     ids = node.inputs[1]
     rows = make("Cast", [make("Gather", [make.constant("weight", whole), ids])], to=ir.DataType.FLOAT)
     scales = make("Gather", [make.constant("steps", steps[:, None]), ids])
     replace(graph, node, make("Mul", [rows, scales]))
 
 
-def _is_product(node: ir.Node) -> bool:
+def is_product(node: ir.Node) -> bool:
     """Whether a node multiplies an activation with a weight, in a form that is known."""
     if node.op_type == "Gemm":
         plain = all(node.attributes.get_float(name, 1.0) == 1.0 for name in ("alpha", "beta"))
@@ -192,7 +203,7 @@ def _weight(value: ir.Value | None) -> Any:
     return value.const_value.numpy() if value.dtype == ir.DataType.FLOAT else None
 
 
-def _matrix(node: ir.Node) -> np.ndarray:
+def matrix(node: ir.Node) -> np.ndarray:
     """The weight of a product, of shape (units read, units made)."""
     weight: np.ndarray = _weight(node.inputs[1])
     return weight.T if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) else weight
@@ -211,7 +222,7 @@ def _bias(node: ir.Node) -> tuple[ir.Value | None, ir.Node]:
 
 
 @dataclass
-class _Maker:
+class Maker:
     """Makes nodes before `place`, and initializers, whose names begin with `prefix`."""
 
     graph: ir.Graph
@@ -219,7 +230,7 @@ class _Maker:
     prefix: str
     count: int = 0
 
-    def __call__(self, op: str, inputs: Sequence[ir.Value], domain: str = "", **attributes: Any) -> ir.Value:
+    def __call__(self, op: str, inputs: Sequence[ir.Value | None], domain: str = "", **attributes: Any) -> ir.Value:
         name = self._name(op.lower())
         node = ir.node(op, inputs, attributes, domain=domain, name=f"{name}_node", outputs=[ir.Value(name=name)])
         self.graph.insert_before(self.place, node)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hfrecipes.inference.admission import SHARED, Greedy, groups
+from hfrecipes.inference.admission import SHARED, Admission, Greedy, groups
 from hfrecipes.inference.key_values import Batch, Line, seen, value_of
 
 LONG = np.arange(100, 100 + 2 * SHARED)
@@ -97,3 +99,30 @@ def test_a_line_ends_with_one_of_its_ends_or_when_it_is_full() -> None:
         later.write(line, logits)
     assert (line.tokens, line.ended) == ([4, 4, 7], True)
     assert logits[7] == 2.0
+
+
+class Reader:
+    """A session that notes what it is given to read, and makes logits for token 5 and caches of zeros of it."""
+
+    def __init__(self, *inputs: str) -> None:
+        self.inputs, self.read = inputs, list[list[list[int]]]()
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        """What it reads."""
+        return [SimpleNamespace(name=name) for name in self.inputs]
+
+    def run_with_ort_values(self, names: list[str], given: dict[str, Any]) -> list[Any]:
+        """Logits over ten tokens, and caches of all that stands before."""
+        ids, width = given["input_ids"].numpy(), given["attention_mask"].shape()[1]
+        self.read.append(ids.tolist())
+        logits = np.zeros((*ids.shape, 10), np.float32)
+        logits[:, -1, 5] = 1
+        return [value_of(logits), *(value_of(np.zeros((len(ids), 1, width, 1), np.float32)) for _ in names[1:])]
+
+
+def test_prompts_of_one_length_are_read_together() -> None:
+    prefill, decode = Reader("input_ids", "attention_mask"), Reader("input_ids", "attention_mask", "input.keys")
+    found = Admission(prefill, decode, None, PLAIN)([np.array(ids) for ids in ([1, 2], [3, 4, 6], [2, 1], [8, 9, 9])])
+    assert prefill.read == [[[1, 2], [2, 1]], [[3, 4, 6], [8, 9, 9]]]
+    assert [len(ids) for ids in decode.read] == [4, 4]
+    assert found.tolist() == [[5, 5, 5]] * 4

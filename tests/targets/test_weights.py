@@ -53,3 +53,19 @@ def test_one_large_activation_spoils_its_block_alone_and_no_other_row() -> None:
     loud[1, :, 0] = 1000.0
     found = weights_only(model, 8)
     assert np.array_equal(answer(found, x)[0], answer(found, loud)[0])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_gemm_is_in_few_bits_as_a_product_is(bias: bool) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=0),
+        helper.make_node("Gemm", ["m", "w", "b"][: 3 if bias else 2], ["y"]),
+    ]
+    weights = {"axes": np.array([1], np.int64), "w": drawn(UNITS, 16)} | ({"b": drawn(16)} if bias else {})
+    model = graph(nodes, weights, UNITS, rank=2)
+    x = np.random.default_rng(0).normal(size=(4, 3, UNITS)).astype(np.float32)
+    exact = answer(model, x)
+    found = weights_only(model, 8)
+    kinds = Counter(node.op_type for node in found.graph)
+    assert (kinds["MatMulNBits"], kinds["Add"], kinds["Gemm"]) == (1, int(bias), 0)
+    assert apart(found, exact, x) < 0.02
