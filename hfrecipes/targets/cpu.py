@@ -23,8 +23,8 @@ class Cpu(Target):
     quantizes activations as they come, with one scale over the batch, so that an answer may depend on what it comes with;
     `static` takes ranges from the run's training rows, and no answer depends on its batch. `best` makes both, and the run keeps
     the fastest that passes its checks. A model that writes has no static form: `best` gives activations a scale for each token
-    there. `int8_weights` and `int4_weights` hold weights in blocks with a scale each, which is nearer to fp32 and, where one row at
-    a time is written behind a short prompt, a tenth faster than `best`; prompts take twice the time, and eight rows a third more.
+    there. `int8_weights` and `int4_weights` hold weights in blocks with a scale each, which is nearer to fp32 and a tenth faster
+    than `best` for one row behind a short prompt; prompts take nearly twice the time, and eight rows a third more.
     """
 
     quantize: Literal["best", "dynamic", "static", "int8_weights", "int4_weights"] | None = "best"
