@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -36,6 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with a test of minutes come first, so that no worker is alone with one in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def passed_over() -> None:
+    """Python's garbage collector passes over what is there before a file's tests: every training of a plain Trainer asks for a
+    collection, which looks at all that the libraries have made, a third of a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from hfrecipes.inference.generation import Writer
 from hfrecipes.models import Model, load_config, load_model, save_tokenizer
 from hfrecipes.recipes.gpt import GptRecipe
 from hfrecipes.recipes.t5 import T5Recipe
+from hfrecipes.targets._per_token import NORMS
 from hfrecipes.targets.cpu import Cpu
 from hfrecipes.tasks import Task
 from hfrecipes.tokenizers.bpe import Bpe
@@ -67,6 +69,17 @@ def prompts(count: int) -> list[str]:
     """Texts of one to twelve words."""
     generator = np.random.default_rng(0)
     return [" ".join(generator.choice(WORDS, size=1 + i % 12)) for i in range(count)]
+
+
+def test_every_graph_has_its_products_in_int8_behind_divided_norms(folders: tuple[Path, Path]) -> None:
+    for file in sorted((folders[1] / "onnx/int8").rglob("*.onnx")):
+        graph = ir.load(file).graph
+        kinds = Counter(node.op_type for node in graph)
+        gains = [node.inputs[NORMS[node.op_type][0]].name for node in graph if node.op_type in NORMS]
+        assert kinds["MatMulIntegerToFloat"] > kinds["MatMulNBits"] and not kinds["Gemm"]
+        assert not [node for node in graph if node.op_type == "MatMul" and node.inputs[1].const_value is not None]
+        assert sum("divided" in str(name) for name in gains) >= len(gains) - 1 > 0  # an encoder's last norm is its answer
+    assert (folders[1] / "onnx/int8/decode.onnx.data").stat().st_size == 0, "a step reads the weights of the prompt's graph"
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}])
