@@ -86,7 +86,7 @@ def test_a_layer_norm_that_something_else_reads_stays_as_it_is() -> None:
     exact = answer(model, x)
     found = per_token(model, {})
     assert np.array_equal(found.graph.initializers["gain"].const_value.numpy(), LOUD)
-    assert apart(found, exact, x) < 0.1
+    assert apart(found, exact, x) < 0.2  # one loud unit leaves the others few steps
 
 
 def test_no_answer_depends_on_its_batch_and_a_token_of_zeros_gets_the_bias() -> None:
