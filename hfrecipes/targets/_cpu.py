@@ -88,11 +88,12 @@ def _generator(
 
 def _per_token(model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], exported: Mapping[str, Any]) -> dict[str, Any]:
     """The graphs of a generator with a range of activations for each token."""
-    from hfrecipes.targets._onnx import changed
+    from hfrecipes.targets._onnx import changed, quiet
     from hfrecipes.targets._per_token import of_encoder, per_token, scales, watch
     from hfrecipes.targets._weights import weights_only
 
-    seen = watch(model, samples)
+    with quiet():
+        seen = watch(model, samples)
 
     def made(part: str, each: Any) -> Any:
         first = next(iter(each.components.values())).program  # that of a step has the same weights
