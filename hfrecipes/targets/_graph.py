@@ -40,13 +40,11 @@ def plain_products(graph: ir.Graph) -> None:
     """Write products with a weight as MatMul: those that read a matrix turned round (as a head reads the embeddings that it
     shares) get a weight of their own, those that add a bias an Add."""
     for node in [node for node in graph if node.op_type in ("MatMul", "FusedMatMul", "Gemm")]:
-        source = _turned(node)
-        turned = source is not None and source.const_value is not None and len(source.const_value.shape) == 2
-        if not turned and not _is_plain_gemm(node):
+        source, turned = _second(node)
+        weight = None if source is None else source.const_value
+        if source is None or weight is None or len(weight.shape) != 2 or not (turned or node.op_type == "Gemm"):
             continue
-        second = node.inputs[1]
-        if turned and source is not None and source.const_value is not None:
-            second = constant(graph, f"{source.name}_turned", np.ascontiguousarray(source.const_value.numpy().T))
+        second = constant(graph, f"{source.name}_turned", np.ascontiguousarray(weight.numpy().T)) if turned else source
         made = ir.node("MatMul", [node.inputs[0], second], name=f"{node.name}_plain")
         graph.insert_before(node, made)
         if node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None:
@@ -58,23 +56,14 @@ def plain_products(graph: ir.Graph) -> None:
             graph.remove(node, safe=True)
 
 
-def _is_plain_gemm(node: ir.Node) -> bool:
-    return node.op_type == "Gemm" and _flags(node) == {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
-
-
-def _flags(node: ir.Node) -> dict[str, Any]:
-    """The attributes of a product, those that it has by default included."""
-    usual: dict[str, Any] = {"beta": 1.0} if node.op_type == "Gemm" else {"transBatchA": 0, "transBatchB": 0}
-    given = {name: attribute.value for name, attribute in node.attributes.items()}
-    return {"alpha": 1.0, "transA": 0, "transB": 0} | usual | given
-
-
-def _turned(node: ir.Node) -> ir.Value | None:
-    """What a product reads turned round as its second factor, or None."""
+def _second(node: ir.Node) -> tuple[ir.Value | None, bool]:
+    """The second factor of a product, and whether it is turned round; None where the product does more than that."""
     second = node.inputs[1]
     if node.op_type == "MatMul":
         producer = second.producer() if second is not None else None
-        return producer.inputs[0] if producer is not None and producer.op_type == "Transpose" else None
-    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1, "transBatchA": 0, "transBatchB": 0}
-    flags = _flags(node)
-    return second if flags == {name: plain[name] for name in flags if name in plain} else None
+        turned = producer is not None and producer.op_type == "Transpose"
+        return (producer.inputs[0], True) if producer is not None and turned else (second, False)
+    options = {name: attribute.value for name, attribute in node.attributes.items()}
+    turned = options.pop("transB", 0) == 1
+    plain = all(entry == (1.0 if name in ("alpha", "beta") else 0) for name, entry in options.items())
+    return (second, turned) if plain else (None, False)

@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hfrecipes.targets._graph import MICROSOFT, plain_products
-from hfrecipes.targets._static import Maker, is_product, matrix, to_int8, use_int8
+from hfrecipes.targets._static import Maker, by_input, is_product, matrix, to_int8, use_int8
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -126,8 +126,7 @@ def per_token(model: ir.Model, smooth: Mapping[str, np.ndarray]) -> ir.Model:
             _divide(graph, norm, scale)
             divided |= {id(node): scale for node in products}
     products = [node for node in graph if is_product(node) and (id(node) in divided or not _narrows(node))]
-    for value in list({id(node.inputs[0]): node.inputs[0] for node in products}.values()):
-        mine = [node for node in products if node.inputs[0] is value]
+    for mine in by_input(products):
         _quantize(graph, mine, divided.get(id(mine[0]), np.ones(1, np.float32)))
     model.opset_imports.setdefault(MICROSOFT, 1)
     return model

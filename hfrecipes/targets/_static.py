@@ -46,15 +46,22 @@ def static(model: ir.Model, batches: Sequence[Mapping[str, np.ndarray]]) -> ir.M
     (of which `attention_mask` says which tokens count)."""
     graph = join_attention(model).graph
     products = [node for node in graph if is_product(node)]
-    read = list({id(node.inputs[0]): node.inputs[0] for node in products}.values())
-    seen = calibrate(model, [value.name for value in read], batches)
-    together = [(seen[value.name], [node for node in products if node.inputs[0] is value]) for value in read]
-    for found, mine in together:
-        _quantize(graph, mine, found)
+    together = by_input(products)
+    seen = calibrate(model, [str(mine[0].inputs[0].name) for mine in together], batches)
+    for mine in together:
+        _quantize(graph, mine, seen[mine[0].inputs[0].name])
     quantize_embeddings(graph)
     drop_unused(graph)
     model.opset_imports.setdefault(MICROSOFT, 1)
     return model
+
+
+def by_input(products: Sequence[ir.Node]) -> list[list[ir.Node]]:
+    """Products in groups that read the same activation."""
+    groups: dict[int, list[ir.Node]] = {}
+    for node in products:
+        groups.setdefault(id(node.inputs[0]), []).append(node)
+    return list(groups.values())
 
 
 def calibrate(model: ir.Model, names: Sequence[str], batches: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Seen]:
