@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hfrecipes.errors import RunError
+from hfrecipes.large_pages import Pieces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +82,7 @@ class Space:
         self.folder.mkdir(parents=True, exist_ok=True)
         made = self.folder / f".{uuid.uuid4().hex}"
         try:
-            with pa.OSFile(str(made), "wb") as sink, pa.ipc.new_file(sink, self._schema()) as writer:
+            with pa.PythonFile(Pieces(made), "w") as sink, pa.ipc.new_file(sink, self._schema()) as writer:
                 held: list[tuple[bytes, np.ndarray]] = []
 
                 def write(key: bytes, row: np.ndarray) -> None:
