@@ -85,6 +85,7 @@ def lacking(recipe: Recipe) -> tuple[list[str], list[str]]:
         recipe.model.locate,
         lambda: teacher_print(recipe),
         recipe.objective.signature,
+        *(target.signature for target in recipe.export),
         lambda: head_for(recipe),
         trains,
     )

@@ -35,7 +35,10 @@ FEW = 32
     blocks=("export", "evaluate"),
     after=lambda recipe: ("prepare", trained(recipe)),
     outputs=("bundles",),
-    source=lambda recipe, run: [dump(check) for check in recipe.checks if check.of_candidates],
+    source=lambda recipe, run: [
+        *(dump(check) for check in recipe.checks if check.of_candidates),
+        *(found for target in recipe.export if (found := target.signature())),
+    ],
 )
 def export(recipe: Recipe, run: Run) -> None:
     """Convert, quantize and seal the bundles; the first target of the recipe that this machine can run is the one to serve."""
@@ -48,9 +51,9 @@ def export(recipe: Recipe, run: Run) -> None:
             bundle.mkdir()
             model = load_trained(run.model).eval()
             exact = {} if lacking[target.name] is None or model.can_generate() else torch_engine(model)(samples[0])
+            copy_reader(run.model, bundle)
             made = target.export(model, samples, bundle)
             forget_traces(bundle)
-            copy_reader(run.model, bundle)
             graphs = {name: dataclasses.asdict(graph) for name, graph in made.items()}
             facts: dict[str, Any] = {
                 "target": target.name,

@@ -47,10 +47,15 @@ class Target(Part, kind="targets"):
         missing = [name for name in self.providers if name not in onnxruntime.get_available_providers()]
         return f"the provider {missing[0]}" if missing else None
 
+    def signature(self) -> str:
+        """Changes with what the export reads outside of the run; nothing for most."""
+        return ""
+
     @abstractmethod
     def export(self, model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path) -> dict[str, Graph]:
         """Write the graphs below `folder` and return them by name: `KIND`, or `KIND/VARIANT` where several are made of a kind,
         of which the run keeps one. The last is the one to serve, where nothing is chosen.
 
-        `samples` are batches of the run's own data: the first is traced, all may serve for calibration.
+        `samples` are batches of the run's own data: the first is traced, all may serve for calibration. `folder` holds the
+        files already that a reader of texts needs.
         """

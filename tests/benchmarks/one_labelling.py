@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.one_labelling '{"side": "ours", "run": "runs/x", "texts": 192}'
 
-`side` is `ours` or `ours_one` (the bundle that is served: all texts at once, or one by one), `graph_one` (its graph through ONNX
-Runtime alone, one by one), `ort_one` (`run` is a folder with the checkpoint as transformers exports it and ONNX Runtime makes it
-int8, one by one), `pipeline_32`, `pipeline_1` (transformers' pipeline over the checkpoint, in batches of so many),
-`pipeline_one` (called with one text at a time), or `eager` (the PyTorch model alone on 32 tokens). Prints CPU milliseconds a text
-and the labels.
+`side` is `ours` or `ours_one` (the bundle `cpu`: all texts at once, or one by one), `cascade` (the bundle of that name, all texts
+at once), `graph_one` (the graph of `cpu` through ONNX Runtime alone, one by one), `ort_one` (`run` is a folder with the
+checkpoint as transformers exports it and ONNX Runtime makes it int8, one by one), `pipeline_32`, `pipeline_1` (transformers'
+pipeline over the checkpoint, in batches of so many), `pipeline_one` (called with one text at a time), or the model alone on texts
+of 32 tokens, one by one: `eager` in PyTorch, `ours_32` and `cascade_32`. Prints CPU milliseconds a text and the labels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,16 @@ def texts(count: int) -> list[str]:
     return [json.loads(line)["text"] for line in lines[:: max(1, len(lines) // count)]][:count]
 
 
-def ours(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
-    from hfrecipes import Predictor
+def served(graph: str) -> Callable[[str, Sequence[str]], Callable[[], list[str]]]:
+    """A graph of the run, all texts at once."""
 
-    predictor = Predictor.open(run, threads=1)
-    return lambda: [answer.label for answer in predictor(list(given))]
+    def made(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+        from hfrecipes import Predictor
+
+        predictor = Predictor.open(run, graph, threads=1)
+        return lambda: [answer.label for answer in predictor(list(given))]
+
+    return made
 
 
 def ours_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
@@ -96,39 +102,48 @@ def eager(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
 
     torch.set_num_threads(1)
     model: Any = AutoModelForSequenceClassification.from_pretrained(f"{run}/model").eval()
-    batch = {"input_ids": torch.randint(1000, 2000, (1, 32)), "attention_mask": torch.ones(1, 32, dtype=torch.long)}
+    batches = [{name: torch.from_numpy(array) for name, array in batch.items()} for batch in of_32(run, len(given))]
 
     def labels() -> list[str]:
         with torch.inference_mode():
-            for _ in given:
-                model(**batch)
-        return []
+            return [str(model(**batch).logits.argmax().item()) for batch in batches]
 
     return labels
 
 
-def ours_32(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
-    """Our engine on 32 tokens, beside `eager`."""
+def engine(graph: str) -> Callable[[str, Sequence[str]], Callable[[], list[str]]]:
+    """Our engine over a graph on 32 tokens, beside `eager`."""
+
+    def made(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
+        from hfrecipes import Predictor
+
+        predictor, batches = Predictor.open(run, graph, threads=1), of_32(run, len(given))
+        return lambda: [str(predictor.engine(batch)["logits"].argmax()) for batch in batches]
+
+    return made
+
+
+def of_32(run: str, count: int) -> list[dict[str, Any]]:
+    """So many texts of the test split that have 32 tokens or more, cut behind the 32nd, one a batch; again from the first where
+    there are fewer."""
     import numpy as np
+    from tokenizers import Tokenizer
 
-    from hfrecipes import Predictor
-
-    predictor = Predictor.open(run, threads=1)
-    ids = np.random.default_rng(0).integers(1000, 2000, (1, 32))
-    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-
-    def labels() -> list[str]:
-        for _ in given:
-            predictor.engine(batch)
-        return []
-
-    return labels
+    tokenizer = Tokenizer.from_file(f"{run}/model/tokenizer.json")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(32)
+    found = [entry for entry in tokenizer.encode_batch(texts(10_000)) if len(entry.ids) == 32]
+    names = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    batches = [{name: np.array([getattr(entry, key)]) for name, key in names.items()} for entry in found]
+    return list(islice(cycle(batches), count))
 
 
 SIDES: dict[str, Callable[[str, Sequence[str]], Callable[[], list[str]]]] = {
-    "ours": ours,
+    "ours": served("cpu/int8"),
+    "cascade": served("cascade/int8"),
     "ours_one": ours_one,
-    "ours_32": ours_32,
+    "ours_32": engine("cpu/int8"),
+    "cascade_32": engine("cascade/int8"),
     "graph_one": graph_one,
     "ort_one": ort_one,
     "pipeline_32": pipeline_of(32),

@@ -44,7 +44,7 @@ def test_its_commands_run(
 def test_what_its_table_says_can_be_built(tiny_bert: Path, tiny_data: Path, tmp_path: Path) -> None:
     rows = [row.split("|")[2] for row in SKILL.splitlines() if row.startswith("| ")][2:]
     written = [code for row in rows for code in re.findall(r"`([^`]+: [^`]+)`", row) if "mine.py" not in code]
-    assert len(written) == 6
+    assert len(written) == 7
     base = f"recipe: bert\ntask: text-classification\ndata: {{path: {tiny_data}}}\n"
     for code in written:
         file = tmp_path / "recipe.yaml"

@@ -27,7 +27,9 @@ from hfrecipes.targets.cuda import Cuda
 from tests.conftest import sentiment
 from tests.contracts import every, make
 
-HERE = [name for name in every("targets") if make("targets", name).lacking() is None]
+OPTIONS = {"cascade": {"first": "runs/first", "confidence": 0.9}}
+"""What a target cannot do without."""
+HERE = [name for name in every("targets") if make("targets", name, OPTIONS).lacking() is None]
 """The targets that this machine can serve."""
 TEXTS = [row["text"] for row in sentiment(24, start=200)]
 
@@ -36,7 +38,9 @@ TEXTS = [row["text"] for row in sentiment(24, start=200)]
 def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run with a bundle for every target there is."""
     run = Path(shutil.copytree(finished, tmp_path_factory.mktemp("all") / "run"))
-    stages_export(Recipe.load(run / "recipe.yaml", [f"export={json.dumps(every('targets'))}"]), Run.open(run))
+    options = {**OPTIONS, "cascade": {"first": str(finished), "confidence": 0.9}}
+    asked = [{name: options.get(name, {})} for name in every("targets")]
+    stages_export(Recipe.load(run / "recipe.yaml", [f"export={json.dumps(asked)}"]), Run.open(run))
     return run
 
 
@@ -86,7 +90,8 @@ def test_a_model_that_writes_is_exported_in_half_precision(tiny_gpt: Path, tmp_p
 @pytest.mark.parametrize("opset", [9, 99])
 def test_an_opset_that_would_be_ignored_is_refused(target: str, opset: int, finished: Path) -> None:
     with pytest.raises(RecipeError, match=rf"export\.0\.{target}\.opset: should be (greater|less) than or equal to"):
-        Recipe.load(finished / "recipe.yaml", [f"export=[{{{target}: {{opset: {opset}}}}}]"])
+        asked = [{target: {**OPTIONS.get(target, {}), "opset": opset}}]
+        Recipe.load(finished / "recipe.yaml", [f"export={json.dumps(asked)}"])
 
 
 def test_the_opset_is_that_of_the_graph(finished: Path, tmp_path: Path) -> None:
