@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 Opset = Annotated[int, Field(ge=17, le=25)]
 """Versions of ONNX's operators: those that the exporter writes and ONNX Runtime 1.32 reads. Without one it is the exporter's."""
 
+KEEP = "logits_to_keep"
+"""An input that the graph of a prompt may have, named as the argument of transformers' models: so many of the last tokens have
+logits. Who does not give it gets those of all."""
+FIXED = "fixed_rows"
+"""An input that the graph of a step may have: so many rows of the caches that it does not change are given out again. Who does
+not give it gets all."""
+
 
 @dataclass(frozen=True)
 class Graph:

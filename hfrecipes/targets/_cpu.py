@@ -18,7 +18,11 @@ BITS: dict[str, int] = {"int8_weights": 8, "int4_weights": 4}
 WEIGHTS = "int{bits} weights in blocks of 32, activations quantized in the same blocks"
 DYNAMIC = "int8 weights per channel, dynamic activations"
 STATIC = "int8 weights per channel, static activations"
-PER_TOKEN = "int8 weights per channel, activations per token; outer layers of feed-forwards in blocks of 32"
+OUTER = 128
+"""Weights of the outer layers of feed-forwards that share a scale beside products with a scale a token. With 32 the KL to fp32 of
+SmolLM2-135M is 0.0076, 0.0107 and 0.0076 a token (SciTLDR, Shakespeare, State of the Union), with 128 it is 0.0089, 0.0126 and
+0.0089, and these products take 0.72 of the time."""
+PER_TOKEN = f"int8 weights per channel, activations per token; outer layers of feed-forwards in blocks of {OUTER}"
 
 
 def export(
@@ -66,10 +70,17 @@ def _single(
 def _generator(
     model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]], folder: Path, quantize: Quantize | None, opset: int | None
 ) -> dict[str, Graph]:
+    from hfrecipes.targets._fixed import ask_fixed
+    from hfrecipes.targets._last import keep_last
     from hfrecipes.targets._onnx import changed, export_generator, quantized, save_generator
     from hfrecipes.targets._weights import weights_only
 
     exported = export_generator(model, samples[0], opset, fusions=None if quantize == "dynamic" else "cpu")
+    parts = exported["."].components
+    if model.config.is_encoder_decoder:
+        ask_fixed(parts["decode"].program)
+    else:
+        keep_last(parts["prefill"].program)
     save_generator(exported, folder / "onnx/fp32")
     graphs = {"fp32": Graph("onnx/fp32", "float32", batch_dependent=False)}
     if quantize in BITS:
@@ -98,6 +109,6 @@ def _per_token(model: PreTrainedModel, samples: Sequence[dict[str, np.ndarray]],
     def made(part: str, each: Any) -> Any:
         first = next(iter(each.components.values())).program  # that of a step has the same weights
         smooth = scales(first, of_encoder(model, seen) if part == "encoder" else seen)
-        return changed(each, lambda program: weights_only(per_token(program, smooth), bits=8))
+        return changed(each, lambda program: weights_only(per_token(program, smooth), 8, OUTER))
 
     return {part: made(part, each) for part, each in exported.items()}

@@ -9,6 +9,14 @@ import onnx_ir as ir
 
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
+NORMS = {
+    "LayerNormalization": (1, 2),
+    "SimplifiedLayerNormalization": (1,),
+    "SkipLayerNormalization": (2, 3),
+    "SkipSimplifiedLayerNormalization": (2,),
+}
+"""Layer norms, and where among their inputs the gain and the bias are that act on what they make. What stands before the gain is
+what they read: activations, or two whose sum they take."""
 
 
 def replace(graph: ir.Graph, node: ir.Node, made: ir.Value) -> None:

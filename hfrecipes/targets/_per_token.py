@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from hfrecipes.targets._graph import MICROSOFT, plain_products
+from hfrecipes.targets._graph import MICROSOFT, NORMS, plain_products
 from hfrecipes.targets._static import Maker, by_input, is_product, matrix, to_int8, use_int8
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ UNITS = 4096
 """Units made by a product on which scales are compared."""
 LEAST = 1e-12
 """What a divisor counts for at least."""
-NORMS = {
-    "LayerNormalization": (1, 2),
-    "SimplifiedLayerNormalization": (1,),
-    "SkipLayerNormalization": (2, 3),
-    "SkipSimplifiedLayerNormalization": (2,),
-}
-"""Layer norms, and where among their inputs the gain and the bias are that act on what they make."""
 
 
 def watch(model: PreTrainedModel, samples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

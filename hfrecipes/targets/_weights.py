@@ -19,8 +19,8 @@ IN_INT8 = 4
 """`accuracy_level` of MatMulNBits at which activations are quantized, too."""
 
 
-def weights_only(model: ir.Model, bits: int) -> ir.Model:
-    """`model` with its products with weights in `bits` bits (8 or 4), and its embeddings in int8."""
+def weights_only(model: ir.Model, bits: int, block: int = BLOCK) -> ir.Model:
+    """`model` with its products with weights in `bits` bits (8 or 4), in blocks of so many, and its embeddings in int8."""
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     plain_products(model.graph)
@@ -28,6 +28,6 @@ def weights_only(model: ir.Model, bits: int) -> ir.Model:
     drop_unused(model.graph)
     log = logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer")
     log.setLevel(logging.ERROR)
-    made = MatMulNBitsQuantizer(ir.to_proto(model), bits=bits, block_size=BLOCK, is_symmetric=True, accuracy_level=IN_INT8)
+    made = MatMulNBitsQuantizer(ir.to_proto(model), bits=bits, block_size=block, is_symmetric=True, accuracy_level=IN_INT8)
     made.process()
     return ir.from_proto(made.model.model)

@@ -111,6 +111,10 @@ class Reader:
         """What it reads."""
         return [SimpleNamespace(name=name) for name in self.inputs]
 
+    def get_overridable_initializers(self) -> list[SimpleNamespace]:
+        """What it reads where it is given: nothing."""
+        return []
+
     def run_with_ort_values(self, names: list[str], given: dict[str, Any]) -> list[Any]:
         """Logits over ten tokens, and caches of all that stands before."""
         ids, width = given["input_ids"].numpy(), given["attention_mask"].shape()[1]

@@ -21,7 +21,8 @@ from hfrecipes.inference.generation import Writer
 from hfrecipes.models import Model, load_config, load_model, save_tokenizer
 from hfrecipes.recipes.gpt import GptRecipe
 from hfrecipes.recipes.t5 import T5Recipe
-from hfrecipes.targets._per_token import NORMS
+from hfrecipes.targets import FIXED
+from hfrecipes.targets._graph import NORMS
 from hfrecipes.targets.cpu import Cpu
 from hfrecipes.tasks import Task
 from hfrecipes.tokenizers.bpe import Bpe
@@ -80,6 +81,31 @@ def test_every_graph_has_its_products_in_int8_behind_divided_norms(folders: tupl
         assert not [node for node in graph if node.op_type == "MatMul" and node.inputs[1].const_value is not None]
         assert sum("divided" in str(name) for name in gains) >= len(gains) - 1 > 0  # an encoder's last norm is its answer
     assert (folders[1] / "onnx/int8/decode.onnx.data").stat().st_size == 0, "a step reads the weights of the prompt's graph"
+
+
+def test_a_prompt_is_read_for_the_logits_of_its_last_token_and_scored_by_those_of_all(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Predictor.open(folders[1])
+    if writer.config.get("is_encoder_decoder"):
+        assert FIXED in ir.load(folders[1] / "onnx/int8/decode.onnx").graph.initializers  # and in test_fixed.py what it does
+        return
+    shapes: list[list[int]] = []
+
+    def noted(session: Any, names: Any, given: dict[str, Any]) -> list[Any]:
+        found = run(session, names, given)
+        shapes.append([given["input_ids"].shape()[1], found[0].shape()[1]])
+        return found
+
+    run = admission.run
+    monkeypatch.setattr(admission, "run", noted)
+    writer(prompts(3))
+    reads = [length for length, _ in shapes if length > 1]
+    assert reads and all(kept == 1 for _, kept in shapes)
+    text = prompts(12)[11]
+    ids = np.array([writer.tokens.tokenizer.encode(text).ids])
+    said = writer.scorer({"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(ids.size)[None]})
+    assert said["logits"].shape[:2] == ids.shape
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}])
