@@ -23,7 +23,7 @@ from hfrecipes.targets._graph import constant
 from hfrecipes.targets._onnx import export_graph
 from hfrecipes.targets._static import static
 from hfrecipes.tasks import Task
-from hfrecipes.tokens import Tokens
+from hfrecipes.tokens import Tokens, positions
 from hfrecipes.uncertainty import load as load_uncertainty
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def export(
     """The model alone in fp32, and behind `first` for each of the `confidences`; of several the run keeps one, or the model in
     int8 alone. The bundle in `folder` has the files of its reader already."""
     config: Any = model.config
-    if config.problem_type != "single_label_classification" or Task.choose(read_json(folder / "task.json")["task"]).pattern:
+    task: Any = Task.choose(read_json(folder / "task.json")["task"])
+    if config.problem_type != "single_label_classification" or task.pattern:
         raise RecipeError(WHERE, "is for text-classification with one label a text, and no pattern", "Write cpu")
-    small = _opened(first, folder)
+    small = _opened(first, Tokens.open(folder, task.max_length, positions(read_json(folder / "config.json"))))
     order, temperature = _order(small.config, config, first), load_uncertainty(Path(first.locate()), "pytorch").temperature
     (folder / "onnx").mkdir(parents=True)
     plain = folder / "onnx/model.onnx"
@@ -72,15 +73,18 @@ def export(
 
 
 @blamed(f"{WHERE}.first")
-def _opened(first: Model, folder: Path) -> Any:
-    """The first model. Raises ModelError where it is no classifier in a folder, or reads other tokens than the bundle."""
+def _opened(first: Model, tokens: Tokens) -> Any:
+    """The first model. Raises ModelError where it is no classifier in a folder, or cannot read what the bundle reads."""
     found = Path(first.locate())
     if not found.is_dir():
         raise ModelError(WHERE, f"there is no folder {first.label}", "Give a run or a checkpoint on this machine")
-    its, mine = (Tokens.open(each, None, None).tokenizer.get_vocab() for each in (found, folder))
-    if its != mine:
+    if Tokens.open(found, None, None).tokenizer.get_vocab() != tokens.tokenizer.get_vocab():
         what = f"{first.label} reads texts with another tokenizer than the model"
         raise ModelError(WHERE, what, "Give a student of the model: `model: {new: static}`, `vectors: {encoder: {teacher: RUN}}`")
+    most = positions(read_json(found / "config.json"))
+    if most and most < tokens.max_length:
+        what = f"{first.label} reads {most} tokens of a text, and the model {tokens.max_length}"
+        raise ModelError(WHERE, what, f"Write `task: {{text-classification: {{max_length: {most}}}}}`, or give another")
     return load_model(first, "text-classification", load_config(first), whole=True).eval()
 
 

@@ -134,6 +134,10 @@ def another_tokenizer(first: Path) -> None:
     make_tokenizer(["other", "words"]).save_pretrained(first)
 
 
+def shorter(first: Path) -> None:
+    write_json(first / "config.json", {**read_json(first / "config.json"), "max_position_embeddings": 32})
+
+
 def no_head(first: Path) -> None:
     from transformers import AutoModel
 
@@ -145,6 +149,7 @@ def no_head(first: Path) -> None:
     [
         (renamed, "do not know the same labels: negative, neutral. Train both on rows of the same labels"),
         (another_tokenizer, "reads texts with another tokenizer than the model. Give a student of the model"),
+        (shorter, "reads 32 tokens of a text, and the model 64"),
         (no_head, r"is not trained for text-classification: it has no classifier\.bias"),
         (shutil.rmtree, "there is no folder"),
     ],
