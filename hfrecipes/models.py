@@ -161,6 +161,15 @@ def load_tokenizer(model: Model, family: Family) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def label_order(mine: Any, its: Any, said: str, where: str, instead: str) -> list[int]:
+    """Where the labels of the configuration `mine` stand among those of `its`. Raises ModelError, which names the two as `said`,
+    where one has a label that the other has not."""
+    ours, theirs = ([str(name) for _, name in sorted(config.id2label.items())] for config in (mine, its))
+    if lone := sorted(set(ours) ^ set(theirs)):
+        raise ModelError(where, f"{said} do not know the same labels: {', '.join(lone[:5])}", instead)
+    return [theirs.index(name) for name in ours]
+
+
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a tokenizer with the names of the inputs that it makes and the side that it pads on, which its class knows but its
     files may not say."""

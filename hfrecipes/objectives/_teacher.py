@@ -19,7 +19,7 @@ from hfrecipes.errors import ModelError, blamed
 from hfrecipes.feature_store import Space, home
 from hfrecipes.first_token import FirstToken
 from hfrecipes.folder import read_json
-from hfrecipes.models import Model, load_config, load_model
+from hfrecipes.models import Model, label_order, load_config, load_model
 from hfrecipes.objectives._answers import read
 from hfrecipes.objectives._views import View, Watched
 from hfrecipes.tasks import Task
@@ -192,11 +192,8 @@ class Teacher:
         student: Any = self.training.model.config
         if self.head not in ("text-classification", "token-classification") or student.problem_type == "regression":
             return None
-        mine, its = ([str(name) for _, name in sorted(c.id2label.items())] for c in (student, config))
-        if lone := sorted(set(mine) ^ set(its)):
-            what = f"{given.label} and the student do not know the same labels: {', '.join(lone[:5])}"
-            raise ModelError(WHERE, what, "Train the teacher on rows of the same labels")
-        order = [its.index(name) for name in mine]
+        said, instead = f"{given.label} and the student", "Train the teacher on rows of the same labels"
+        order = label_order(student, config, said, WHERE, instead)
         return None if order == list(range(len(order))) else order
 
 

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from hfrecipes.errors import ModelError, RecipeError, blamed
 from hfrecipes.folder import read_json
-from hfrecipes.models import Model, load_config, load_model
+from hfrecipes.models import Model, label_order, load_config, load_model
 from hfrecipes.targets import Graph
 from hfrecipes.targets._cpu import STATIC
 from hfrecipes.targets._graph import constant
@@ -51,7 +51,9 @@ def export(
     if config.problem_type != "single_label_classification" or task.pattern:
         raise RecipeError(WHERE, "is for text-classification with one label a text, and no pattern", "Write cpu")
     small = _opened(first, Tokens.open(folder, task.max_length, positions(read_json(folder / "config.json"))))
-    order, temperature = _order(small.config, config, first), load_uncertainty(Path(first.locate()), "pytorch").temperature
+    said, instead = f"{first.label} and the model", "Train both on rows of the same labels"
+    order = label_order(config, small.config, said, f"{WHERE}.first", instead)
+    temperature = load_uncertainty(Path(first.locate()), "pytorch").temperature
     (folder / "onnx").mkdir(parents=True)
     plain = folder / "onnx/model.onnx"
     ir.save(export_graph(model, samples[0], opset).program, plain)
@@ -86,15 +88,6 @@ def _opened(first: Model, tokens: Tokens) -> Any:
         what = f"{first.label} reads {most} tokens of a text, and the model {tokens.max_length}"
         raise ModelError(WHERE, what, f"Write `task: {{text-classification: {{max_length: {most}}}}}`, or give another")
     return load_model(first, "text-classification", load_config(first), whole=True).eval()
-
-
-def _order(first: Any, second: Any, given: Model) -> list[int]:
-    """Where the labels of the second model stand among those of the first, which must be the same."""
-    its, mine = ([str(name) for _, name in sorted(config.id2label.items())] for config in (first, second))
-    if lone := sorted(set(its) ^ set(mine)):
-        what = f"{given.label} and the model do not know the same labels: {', '.join(lone[:5])}"
-        raise ModelError(f"{WHERE}.first", what, "Train both on rows of the same labels")
-    return [its.index(name) for name in mine]
 
 
 def cascade(first: ir.Model, second: ir.Model, order: Sequence[int], temperature: float) -> ir.Model:

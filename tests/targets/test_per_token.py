@@ -19,7 +19,7 @@ LOUD = np.where(np.arange(UNITS) == 7, 40.0, 1.0).astype(np.float32)
 """Gains of which one is forty times the others."""
 
 
-def drawn(*shape: int, seed: int = 0) -> np.ndarray:
+def drawn(*shape: int, seed: int = 5) -> np.ndarray:
     """A weight."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
@@ -38,7 +38,7 @@ def normed(bias: bool, also: bool = False) -> ir.Model:
         "gain": LOUD,
         "w": drawn(UNITS, UNITS) / LOUD[:, None],
         "b": drawn(UNITS),
-        "v": drawn(UNITS, UNITS, seed=1) / LOUD[:, None],
+        "v": drawn(UNITS, UNITS, seed=6) / LOUD[:, None],
     }
     return graph(nodes, weights | ({"shift": drawn(UNITS)} if bias else {}), UNITS)
 
@@ -86,7 +86,7 @@ def test_a_layer_norm_that_something_else_reads_stays_as_it_is() -> None:
     exact = answer(model, x)
     found = per_token(model, {})
     assert np.array_equal(found.graph.initializers["gain"].const_value.numpy(), LOUD)
-    assert apart(found, exact, x) < 0.2  # one loud unit leaves the others few steps
+    assert apart(found, exact, x) < 0.1
 
 
 def test_no_answer_depends_on_its_batch_and_a_token_of_zeros_gets_the_bias() -> None:
