@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hfrecipes.errors import HfRecipesError
+from hfrecipes.errors import HfRecipesError, UserError
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -29,6 +29,15 @@ def processes() -> int:
 def rank() -> int:
     """The number of this process among them."""
     return int(os.environ.get("RANK", "0"))
+
+
+def check_gpus(gpus: int) -> None:
+    """Refuse several processes on one GPU of a machine that has `gpus` of them. Raises UserError."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true")
+    if here > gpus > 0 and not on_cpu:
+        what = f"{here} processes share {gpus} GPU{'s' * (gpus != 1)}, and each needs one of its own"
+        raise UserError("launch", what, f"Start {gpus}, or write CUDA_VISIBLE_DEVICES= before it for processes on the CPU")
 
 
 def describe(options: TrainingArguments) -> str:
@@ -94,8 +103,10 @@ def on_main(work: Callable[[], T]) -> T:
 def _together() -> Any:
     """The group of the processes, made when it is first needed. It is left before the interpreter ends, whose end its threads do
     not survive."""
+    import torch
     from accelerate import PartialState
 
+    check_gpus(torch.cuda.device_count())
     state = PartialState(timeout=PATIENCE)
     atexit.register(state.destroy_process_group)
     return state

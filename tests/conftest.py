@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from hfrecipes import choice
+from tests.gpus import pytest_configure, pytest_runtest_setup  # noqa: F401 (hooks)
 from tests.one_registry import one_registry  # noqa: F401 (a fixture)
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

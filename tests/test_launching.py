@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
 
 from hfrecipes.cli import main
+from hfrecipes.distributed import check_gpus
+from hfrecipes.errors import UserError
 from hfrecipes.launching import launch
 from hfrecipes.report import Report
 
@@ -43,6 +46,17 @@ def test_fewer_processes_than_asked_for_are_refused(recipe_file: Callable[..., P
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: launch: 1 process came up where 2 were asked for. Start it with torchrun")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "on_cpu", "refused"), [(1, "", True), (1, "true", False), (0, "", False), (2, "", False), (3, "", False)]
+)
+def test_processes_without_a_gpu_each_are_refused(gpus: int, on_cpu: str, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", on_cpu)
+    said = "launch: 2 processes share 1 GPU, and each needs one of its own. Start 1, or write CUDA_VISIBLE_DEVICES= before it"
+    with pytest.raises(UserError, match=said) if refused else nullcontext():
+        check_gpus(gpus)
 
 
 def test_a_job_for_slurm_is_a_script_that_names_its_processes(tmp_path: Path) -> None:

@@ -177,9 +177,12 @@ def test_where_steps_with_dropout_follow_what_it_changes_makes_the_head_smaller(
     head.frozen.begin(0)
     vectors, labels, noise = head.read(head.rows, dropout=True)
     assert torch.equal(torch.get_rng_state(), state), "a training draws what it would have drawn"
-    assert float(noise.sum()) == pytest.approx(float(vectors.square().mean(dim=0).sum() / 9), rel=0.2), (
-        "p / (1 - p) of it, p = 0.1"
-    )
+    total = noise.sum()
+    for seed in range(15):
+        torch.manual_seed(seed)
+        total = total + head.read(head.rows, dropout=True)[2].sum()
+    wanted = vectors.square().mean(dim=0).sum() / 9
+    assert float(total / 16) == pytest.approx(float(wanted), rel=0.1), "p / (1 - p) of it, p = 0.1"
     assert not head.read(head.rows, dropout=False)[2].any()
     held = (vectors, labels)
     sizes = [solve(vectors, labels, held, head.model.config, biased=True, noise=add)[0].norm() for add in (0.0, noise)]

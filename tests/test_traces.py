@@ -27,7 +27,7 @@ def traced(tmp_path: Path) -> Path:
     constant = helper.make_node("Constant", [], ["k"], value=helper.make_tensor("v", TensorProto.FLOAT, [1], [2.0]))
     branch = helper.make_graph([constant], "branch", [], [kept])
     choice = helper.make_node("If", ["flag"], ["y"], then_branch=branch, else_branch=branch)
-    model = helper.make_model(helper.make_graph([choice], "main", [flag], [out]))
+    model = helper.make_model(helper.make_graph([choice], "main", [flag], [out]), ir_version=10)
     parts = [model, model.graph, choice, model.graph.node[0], model.graph.node[0].attribute[0].g, model.graph.input[0]]
     inner = model.graph.node[0].attribute[1].g.node[0]
     for part in [*parts, inner]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 Engine = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]
 OPENVINO = "OpenVINOExecutionProvider"
 """The provider of bundles that OpenVINO runs itself."""
+NVIDIA = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+"""Providers whose libraries come as Python packages, where the system's loader does not look."""
 FAILS, AGAIN = "it fails on what its tokenizer makes of a text", "Take the tokenizer that it was trained with"
 
 
@@ -40,10 +45,11 @@ def onnx_engine(
         raise ModelError(
             str(file), f"needs the provider {missing[0]}", f"This machine has: {', '.join(onnxruntime.get_available_providers())}"
         )
-    asked = [(providers[0], dict(options)), *providers[1:]]
-    session = onnxruntime.InferenceSession(str(file), session_options(threads), providers=asked)
-    if session.get_providers()[0] != providers[0]:  # ONNX Runtime falls back to the CPU without an error
-        raise ModelError(str(file), f"{providers[0]} has no device {options.get('device_id', 0)}", "Give one that is there")
+    session = session_of(str(file), providers, threads, options)
+    if session is None:
+        what = f"{providers[0]} has no device {options.get('device_id', 0)}, or not its libraries"
+        packages = ", or run: pip install 'onnxruntime-gpu[cuda,cudnn]'" if providers[0] in NVIDIA else ""
+        raise ModelError(str(file), what, f"Give one that is there{packages}")
     wanted = {entry.name for entry in session.get_inputs()}
     named = [entry.name for entry in session.get_outputs()]
 
@@ -56,6 +62,46 @@ def onnx_engine(
         }
 
     return run
+
+
+def session_of(graph: str | bytes, providers: Sequence[str], threads: int | None, options: Mapping[str, Any]) -> Any:
+    """A session of ONNX Runtime over a file or the bytes of a graph. None where it does not run on the first provider, whose
+    device or libraries are not there: ONNX Runtime lists a provider without them, too, and falls back to the CPU."""
+    import onnxruntime
+
+    asked = [(providers[0], dict(options)), *providers[1:]]
+    with _loaded() if providers[0] in NVIDIA else contextlib.nullcontext():
+        session = onnxruntime.InferenceSession(graph, session_options(threads), providers=asked)
+    return session if session.get_providers()[0] == providers[0] else None
+
+
+@contextlib.contextmanager
+def _loaded() -> Iterator[None]:
+    """Inside, the libraries of NVIDIA's Python packages are loaded, and what ONNX Runtime prints of those that are missing is not
+    shown."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+            yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)
+
+
+@functools.cache
+def starts(provider: str) -> bool:
+    """Whether ONNX Runtime runs a graph on one of the providers that it has: it has those whose device or libraries are missing,
+    too."""
+    if provider == "CPUExecutionProvider":
+        return True
+    from onnx import TensorProto, helper
+
+    given, same = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "same", [given], [same])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
+    return session_of(model.SerializeToString(), [provider], 1, {}) is not None
 
 
 def session_options(threads: int | None) -> Any:

@@ -46,6 +46,7 @@ class Qlora(LowRank):
         if importlib.util.find_spec("bitsandbytes") is None:
             raise DependencyError(where, "needs bitsandbytes", "Run: pip install 'hfrecipes[qlora]'")
         quantize(model, targets(model, self.target_modules, where), "cuda")
+        model.to("cuda")  # type: ignore[arg-type]  # what is tried out before the training reads its input there
         return self.beside(model, family)
 
     def beside(self, model: Any, family: Family) -> Any:

@@ -49,10 +49,15 @@ class Target(Part, kind="targets"):
         """What this machine lacks to run a bundle of this target, in words; None where it lacks nothing."""
         import onnxruntime
 
+        from hfrecipes.inference.engines import starts
+
         if self.machines and platform.machine() not in self.machines:
             return f"a processor of the kind {self.machines[0]}"
         missing = [name for name in self.providers if name not in onnxruntime.get_available_providers()]
-        return f"the provider {missing[0]}" if missing else None
+        if missing:
+            return f"the provider {missing[0]}"
+        idle = [name for name in self.providers if not starts(name)]
+        return f"a device or libraries for the provider {idle[0]}" if idle else None
 
     def signature(self) -> str:
         """Changes with what the export reads outside of the run; nothing for most."""

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from hfrecipes import Predictor
-from hfrecipes.errors import UserError
+from hfrecipes.errors import ModelError, UserError
 from hfrecipes.inference.devices import Device, Sessions, devices_of
+from hfrecipes.inference.engines import onnx_engine, starts
+from hfrecipes.targets.cpu import Cpu
+from hfrecipes.targets.cuda import Cuda
 from tests.conftest import sentiment
 
 CPU = ["CPUExecutionProvider"]
@@ -88,6 +91,38 @@ def test_a_provider_that_this_machine_lacks_is_named_with_those_it_has() -> None
     kind = {"TensorrtExecutionProvider": "tensorrt", "DmlExecutionProvider": "dml"}[missing]
     with pytest.raises(UserError, match=rf"'{kind}' needs the provider {missing}\. This machine has: .*CPUExecutionProvider"):
         devices_of([kind], [missing])
+
+
+@pytest.fixture
+def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """ONNX Runtime for GPUs on a machine without one: it lists the provider, and opens sessions on the CPU instead."""
+    import onnxruntime
+
+    class Falls(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def __init__(self, graph: Any, options: Any, providers: Any) -> None:
+            super().__init__(graph, options, providers=CPU)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Falls)
+    starts.cache_clear()
+    yield
+    starts.cache_clear()
+
+
+@pytest.mark.usefixtures("without_a_gpu")
+def test_a_provider_whose_device_is_not_there_is_lacking(capfd: pytest.CaptureFixture[str]) -> None:
+    assert Cuda().lacking() == "a device or libraries for the provider CUDAExecutionProvider"
+    assert Cpu().lacking() is None
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("without_a_gpu")
+def test_a_graph_is_not_run_on_the_cpu_where_a_gpu_was_asked_for(finished: Path) -> None:
+    said = (
+        r"CUDAExecutionProvider has no device 3, or not its libraries\. Give one .* pip install 'onnxruntime-gpu\[cuda,cudnn\]'"
+    )
+    with pytest.raises(ModelError, match=said):
+        onnx_engine(next(finished.rglob("*.onnx")), ["CUDAExecutionProvider"], 1, {"device_id": 3})
 
 
 def test_a_checkpoint_has_no_devices(finished: Path) -> None:
