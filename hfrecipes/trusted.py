@@ -57,8 +57,16 @@ STALE = re.compile(r"name_or_path$|^special_tokens_map_file$")
 EXPRESSION = re.compile(
     rb'"(?:R|\\u0052)(?:e|\\u0065)(?:g|\\u0067)(?:e|\\u0065)(?:x|\\u0078)"\s*:\s*("(?:[^"\\]|\\.)*")', re.IGNORECASE
 )
-RAW_DATA = (7, 5, 9)
-"""The fields of ONNX that lead to the bytes of weights: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data."""
+Fields = dict[int, "Fields"]
+TENSOR: Fields = {9: {}}
+GRAPH: Fields = {5: TENSOR}
+NODE: Fields = {5: {5: TENSOR, 6: GRAPH}}
+GRAPH[1] = NODE
+MODEL: Fields = {7: GRAPH}
+"""The fields of ONNX that lead to the bytes of weights: from ModelProto.graph through GraphProto.initializer, or through
+GraphProto.node, NodeProto.attribute and AttributeProto.t or .g (a branch is a graph, too), to TensorProto.raw_data."""
+FEW = 1024
+"""Bytes of a node that hold no weights worth looking for."""
 FIXED = {1: 8, 5: 4}
 """Bytes of the other values of protobuf, by kind; there are no more kinds in ONNX."""
 PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x1f\x8b|BZh")
@@ -198,13 +206,13 @@ def _beside_weights(graph: mmap.mmap) -> list[tuple[int, int]]:
     """The parts of a graph that are not the raw data of its weights, nearly all of its bytes; all of it where it is not in the
     form that protobuf writes."""
     try:
-        return list(_beside(graph, 0, len(graph), RAW_DATA))
-    except (ValueError, LookupError):
+        return list(_beside(graph, 0, len(graph), MODEL))
+    except (ValueError, LookupError, RecursionError):
         return [(0, len(graph))]
 
 
-def _beside(data: mmap.mmap, start: int, end: int, path: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """The parts of a message that are not in the fields that `path` leads to."""
+def _beside(data: mmap.mmap, start: int, end: int, fields: Fields) -> Iterator[tuple[int, int]]:
+    """The parts of a message that are not in the last ones that `fields` lead to."""
     at = start
     while at < end:
         tag, inner = _varint(data, at)
@@ -213,10 +221,11 @@ def _beside(data: mmap.mmap, start: int, end: int, path: tuple[int, ...]) -> Ite
             at = inner + size
             if at > end:
                 raise ValueError
-            if tag >> 3 == path[0]:
+            further = fields.get(tag >> 3)
+            if further is not None and (further is not NODE or size > FEW):
                 yield start, inner
-                if path[1:]:
-                    yield from _beside(data, inner, at, path[1:])
+                if further:
+                    yield from _beside(data, inner, at, further)
                 start = at
         elif tag & 7 == 0:
             _, at = _varint(data, inner)

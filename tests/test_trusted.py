@@ -32,6 +32,42 @@ def test_bytes_of_weights_say_nothing(tmp_path: Path) -> None:
     look(model(OUTSIDE + b"ep_cache_context").SerializeToString(), tmp_path)
 
 
+def branched(weights: bytes, deep: int = 1) -> onnx.ModelProto:
+    """A graph with that weight in a branch of a branch …"""
+    made = model(weights)
+    for _ in range(deep):
+        outer = model()
+        outer.graph.node.add(op_type="If").attribute.add(name="then_branch", type=5).g.CopyFrom(made.graph)
+        made = outer
+    return made
+
+
+def test_bytes_of_weights_in_a_branch_say_nothing_either(tmp_path: Path) -> None:
+    look(branched(OUTSIDE + b"ep_cache_context" + b"\x00" * 4096, deep=3).SerializeToString(), tmp_path)
+
+
+@pytest.mark.parametrize("deep", [1, 3, 40])
+def test_data_outside_is_found_in_a_branch(deep: int, tmp_path: Path) -> None:
+    made = branched(b"\x00" * 4096, deep)
+    graph = made.graph
+    for _ in range(deep):
+        graph = graph.node[1].attribute[0].g
+    graph.initializer[0].external_data.add(key="location", value="../x")
+    with pytest.raises(ModelError, match="names a file outside of the folder"):
+        look(made.SerializeToString(), tmp_path)
+
+
+def test_branches_deeper_than_python_calls_are_searched_as_they_are(tmp_path: Path) -> None:
+    inner = OUTSIDE + b"\x00" * 4096
+    for tag in [*[b"\x32", b"\x2a", b"\x0a"] * 400, b"\x3a"]:  # a graph, in an attribute, in a node, in a graph, …
+        size, length = len(inner), b""
+        while size > 127:
+            length, size = length + bytes([size & 127 | 128]), size >> 7
+        inner = tag + length + bytes([size]) + inner
+    with pytest.raises(ModelError, match="names a file outside of the folder"):
+        look(inner, tmp_path)
+
+
 @pytest.mark.parametrize("part", ["weight", "constant", "sparse", "function", "metadata"])
 def test_data_outside_is_found_wherever_a_graph_may_name_it(part: str, tmp_path: Path) -> None:
     made = model()
