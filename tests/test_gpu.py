@@ -17,6 +17,7 @@ from hfrecipes import Predictor, verbs
 from hfrecipes.config import build
 from hfrecipes.errors import ModelError
 from hfrecipes.folder import Run, read_json
+from hfrecipes.inference.devices import gpus
 from hfrecipes.inference.engines import starts
 from hfrecipes.recipe import Recipe
 from hfrecipes.report import Report
@@ -149,6 +150,10 @@ def test_a_graph_in_fp16_runs_on_the_gpu_and_says_the_labels_of_the_checkpoint(s
     plain = [answer.label for answer in Predictor.open(shipped, "pytorch")(TEXTS)]
     for devices in (None, "auto", "cuda", ["cuda:0", "cuda:0"], ["cuda:0", "cpu"]):
         assert [answer.label for answer in Predictor.open(shipped, devices=devices)(TEXTS)] == plain, devices
+
+
+def test_the_driver_says_how_many_gpus_there_are() -> None:
+    assert gpus() == torch.cuda.device_count()
 
 
 @graphs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import sys
@@ -51,7 +52,8 @@ def devices_of(given: Sequence[str] | str, providers: Sequence[str]) -> list[Dev
     names = [given] if isinstance(given, str) else list(given)
     if names == ["auto"]:
         kind = next(name for name, provider in PROVIDERS.items() if provider == providers[0])
-        names = ["cpu"] * len(cores) if kind == "cpu" else [f"{kind}:0"]
+        count = gpus() if kind in ("cuda", "tensorrt") else 1
+        names = ["cpu"] * len(cores) if kind == "cpu" else [f"{kind}:{number}" for number in range(max(1, count))]
     if not names:
         raise UserError("devices", "is empty", "Write cpu, or several: [cpu, cpu]")
     free = iter(cores)
@@ -72,6 +74,16 @@ def devices_of(given: Sequence[str] | str, providers: Sequence[str]) -> list[Dev
             raise ModelError("devices", f"there is no core {index} for this process", f"It may use: {', '.join(map(str, cores))}")
         found.append(Device(PROVIDERS[kind], {}, int(index) if index else next(free, None)))
     return found
+
+
+def gpus() -> int:
+    """How many of NVIDIA's GPUs this process may use, by its driver: ONNX Runtime does not say it."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1" if sys.platform == "linux" else "nvcuda.dll")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
 
 
 class Sessions:

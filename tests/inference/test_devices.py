@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from hfrecipes import Predictor
 from hfrecipes.errors import ModelError, UserError
-from hfrecipes.inference.devices import Device, Sessions, devices_of
+from hfrecipes.inference.devices import Device, Sessions, devices_of, gpus
 from hfrecipes.inference.engines import onnx_engine, starts
 from hfrecipes.targets.cpu import Cpu
 from hfrecipes.targets.cuda import Cuda
@@ -62,6 +63,38 @@ def test_auto_is_a_session_for_every_core() -> None:
     assert [device.core for device in devices_of("auto", CPU)] == ALLOWED
     assert devices_of(["cpu"] * (len(ALLOWED) + 1), CPU)[-1].core is None
     assert devices_of([f"cpu:{ALLOWED[-1]}"], CPU) == [Device(CPU[0], {}, ALLOWED[-1])]
+
+
+class Driver:
+    """As much of NVIDIA's driver as is asked: two GPUs, or an error."""
+
+    def __init__(self, error: int) -> None:
+        self.error = error
+
+    def cuInit(self, flags: int) -> int:
+        return self.error
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = 2
+        return self.error
+
+
+@pytest.mark.parametrize(("error", "numbers"), [(0, [0, 1]), (100, [0])])
+def test_auto_is_a_session_for_every_gpu(error: int, numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    made = ["CUDAExecutionProvider", *CPU]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: made)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(error))
+    assert devices_of("auto", made) == [Device(made[0], {"device_id": number}) for number in numbers]
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    assert gpus() == 0
 
 
 @pytest.mark.parametrize(
