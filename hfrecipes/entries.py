@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from hfrecipes import distributed, feature_store
-from hfrecipes.feature_store import Rows, Space
+from hfrecipes.feature_store import ROWS, Rows, Space, key_of
 
 BUDGET = 512
 """Tokens, padding included, that are computed at once: more have more padding and fall out of the caches (a BERT of base size
@@ -37,8 +38,8 @@ class WithEntries(TorchDataset[Any]):
         """The key of each row in the store, by those of its columns."""
         if names not in self._keys:
             rows = self.single.select_columns([name for name in names if name in self.single.column_names])
-            parts = rows.iter(batch_size=1000)
-            self._keys[names] = [_key(row) for part in parts for row in zip(*part.values(), strict=True)]
+            tables = rows.with_format("arrow").iter(batch_size=ROWS)
+            self._keys[names] = [key_of(*row) for each in tables for row in zip(*map(_bytes, each.columns), strict=True)]
         return self._keys[names]
 
     def __len__(self) -> int:
@@ -146,5 +147,13 @@ def budgeted(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield held
 
 
-def _key(entries: Sequence[Sequence[int]]) -> bytes:
-    return feature_store.key_of(*(np.asarray(entry, dtype=np.int64).tobytes() for entry in entries))
+def _bytes(column: Any) -> Iterator[bytes]:
+    """The numbers of each row of an Arrow column, as 64 bits each."""
+    import pyarrow as pa
+
+    whole = column.combine_chunks()
+    if not (pa.types.is_list(whole.type) and pa.types.is_integer(whole.type.value_type)):
+        return (np.asarray(entry, dtype=np.int64).tobytes() for entry in whole.to_pylist())
+    every = whole.flatten().to_numpy(zero_copy_only=False).astype(np.int64).tobytes()
+    ends = [0, *(8 * whole.value_lengths().to_numpy().cumsum()).tolist()]
+    return (every[begin:end] for begin, end in pairwise(ends))

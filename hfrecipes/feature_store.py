@@ -45,10 +45,8 @@ def limit() -> int:
 
 def key_of(*parts: bytes) -> bytes:
     """The key of what some bytes say together."""
-    digest = hashlib.blake2b(digest_size=KEY)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.digest()
+    framed = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
+    return hashlib.blake2b(framed, digest_size=KEY).digest()
 
 
 @dataclass(frozen=True)

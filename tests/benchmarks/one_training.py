@@ -70,8 +70,7 @@ def held_out(model: Any) -> float:
 def ours(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     """The recipe's training, computing features included where there are none yet."""
     from hfrecipes import Recipe
-    from hfrecipes.fast_path import taken
-    from hfrecipes.stages.train import trainer_for
+    from hfrecipes.stages.train import fast, trainer_for
     from hfrecipes.verbs import begin
 
     overrides = [
@@ -83,7 +82,7 @@ def ours(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     ]
     recipe = Recipe.load("recipes/bert/banking77.yaml", overrides)
     trainer = trainer_for(recipe, begin(recipe, out))
-    with taken(recipe.fast_path, trainer.args.bf16):
+    with fast(recipe, trainer):
         return timed(trainer)
 
 
