@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.one_labelling '{"side": "ours", "run": "runs/x", "texts": 192}'
 
-`side` is `ours` or `ours_one` (the bundle `cpu`: all texts at once, or one by one), `cascade` (the bundle of that name, all texts
-at once), `graph_one` (the graph of `cpu` through ONNX Runtime alone, one by one), `ort_one` (`run` is a folder with the
-checkpoint as transformers exports it and ONNX Runtime makes it int8, one by one), `pipeline_32`, `pipeline_1` (transformers'
+`side` is `ours` or `ours_one` (the bundle `cpu`: all texts at once, or one by one), `cascade` or `cascade_one` (the bundle of
+that name likewise), `graph_one` (the graph of `cpu` through ONNX Runtime alone, one by one), `ort_one` (`run` is a folder with
+the checkpoint as transformers exports it and ONNX Runtime makes it int8, one by one), `pipeline_32`, `pipeline_1` (transformers'
 pipeline over the checkpoint, in batches of so many), `pipeline_one` (called with one text at a time), or the model alone on texts
 of 32 tokens, one by one: `eager` in PyTorch, `ours_32` and `cascade_32`. Prints CPU milliseconds a text and the labels.
 """
@@ -31,23 +31,18 @@ def texts(count: int) -> list[str]:
     return [json.loads(line)["text"] for line in lines[:: max(1, len(lines) // count)]][:count]
 
 
-def served(graph: str) -> Callable[[str, Sequence[str]], Callable[[], list[str]]]:
-    """A graph of the run, all texts at once."""
+def served(graph: str, together: bool = True) -> Callable[[str, Sequence[str]], Callable[[], list[str]]]:
+    """A graph of the run, all texts at once or one by one."""
 
     def made(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
         from hfrecipes import Predictor
 
         predictor = Predictor.open(run, graph, threads=1)
-        return lambda: [answer.label for answer in predictor(list(given))]
+        if together:
+            return lambda: [answer.label for answer in predictor(list(given))]
+        return lambda: [predictor(text).label for text in given]
 
     return made
-
-
-def ours_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
-    from hfrecipes import Predictor
-
-    predictor = Predictor.open(run, threads=1)
-    return lambda: [predictor(text).label for text in given]
 
 
 def graph_one(run: str, given: Sequence[str]) -> Callable[[], list[str]]:
@@ -141,7 +136,8 @@ def of_32(run: str, count: int) -> list[dict[str, Any]]:
 SIDES: dict[str, Callable[[str, Sequence[str]], Callable[[], list[str]]]] = {
     "ours": served("cpu/int8"),
     "cascade": served("cascade/int8"),
-    "ours_one": ours_one,
+    "ours_one": served("cpu/int8", together=False),
+    "cascade_one": served("cascade/int8", together=False),
     "ours_32": engine("cpu/int8"),
     "cascade_32": engine("cascade/int8"),
     "graph_one": graph_one,
