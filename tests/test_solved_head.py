@@ -21,7 +21,7 @@ from hfrecipes.folder import read_json
 from hfrecipes.heads import Head
 from hfrecipes.recipe import Recipe
 from hfrecipes.solved_head import SolvedHead, solve
-from hfrecipes.stages.train import fast, trainer_for
+from hfrecipes.stages.train import trainer_for
 from hfrecipes.strategies.feature_extraction import FeatureExtraction
 from hfrecipes.strategies.head_then_full import HeadThenFull
 from tests.conftest import Open, sentiment, write_lines
@@ -187,18 +187,6 @@ def test_where_steps_with_dropout_follow_what_it_changes_makes_the_head_smaller(
     held = (vectors, labels)
     sizes = [solve(vectors, labels, held, head.model.config, biased=True, noise=add)[0].norm() for add in (0.0, noise)]
     assert sizes[1] < sizes[0] / 2
-
-
-@pytest.mark.parametrize(("strategy", "quick"), [(SOLVER, True), ("feature_extraction", False)])
-def test_a_head_is_solved_in_fp32_where_steps_are_in_bf16(
-    strategy: Any, quick: bool, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hfrecipes.fast_path.rounds_like_fp32", lambda: True)
-    recipe = made(tmp_path, str(tiny_bert), strategy, bf16=True)
-    trainer = trainer_for(recipe, verbs.begin(recipe, tmp_path / "run"))
-    with fast(recipe, trainer) as settings:
-        assert ("matmul_precision" in settings) is quick
-        assert (torch.get_float32_matmul_precision() == "medium") is quick
 
 
 def solved(recipe: Recipe, folder: Path) -> tuple[Any, SolvedHead]:

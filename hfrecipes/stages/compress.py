@@ -21,7 +21,7 @@ from hfrecipes.models import Model, load_tokens
 from hfrecipes.objectives import Objective
 from hfrecipes.reshaping import describe
 from hfrecipes.stages import log, stage
-from hfrecipes.stages.train import collator, fast, finished, head_for, trainer_for
+from hfrecipes.stages.train import collator, finished, head_for, trainer_for
 from hfrecipes.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class OfRun(Given):
         options = {**self.recipe.train, **changes.get("train", {})}
         recipe = dataclasses.replace(again(self.recipe, self.rows.model), **{**changes, "train": options})
         trainer = trainer_for(recipe, self.rows)
-        with fast(recipe, trainer):
+        with taken(recipe.fast_path, trainer.args.bf16):
             trainer.train()
         found = finished(recipe, trainer.accelerator.unwrap_model(trainer.model), trainer.zeros, self.rows.path)
         for folder in (self.rows.model, self.rows.checkpoints):

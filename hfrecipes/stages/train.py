@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -75,7 +74,7 @@ def train(recipe: Recipe, run: Run) -> None:
         log.warning(unusual)
     meter = energy.meter_for(trainer.args.device, trainer.args.n_gpu, hardware()["cpu"])
     tries = run.checkpoints / "energy"
-    with fast(recipe, trainer) as settings, energy.metered(tries, meter):
+    with taken(recipe.fast_path, trainer.args.bf16) as settings, energy.metered(tries, meter):
         fused = bool(optimizer.defaults.get("fused"))
         light = in_effect(trainer.callback_handler.callbacks)
         grouped = grouping(recipe)[1] and not mixes(recipe, light)
@@ -102,11 +101,6 @@ def train(recipe: Recipe, run: Run) -> None:
 
     distributed.wait()
     distributed.on_main(save)
-
-
-def fast(recipe: Recipe, trainer: RecipeTrainer) -> AbstractContextManager[list[str]]:
-    """The settings of the process for a training. A head that is solved is so in fp32, whatever its steps are computed in."""
-    return taken(recipe.fast_path, trainer.args.bf16 and recipe.strategy.solver is None)
 
 
 def home(recipe: Recipe) -> str:

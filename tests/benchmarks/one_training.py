@@ -70,7 +70,8 @@ def held_out(model: Any) -> float:
 def ours(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     """The recipe's training, computing features included where there are none yet."""
     from hfrecipes import Recipe
-    from hfrecipes.stages.train import fast, trainer_for
+    from hfrecipes.fast_path import taken
+    from hfrecipes.stages.train import trainer_for
     from hfrecipes.verbs import begin
 
     overrides = [
@@ -82,7 +83,7 @@ def ours(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     ]
     recipe = Recipe.load("recipes/bert/banking77.yaml", overrides)
     trainer = trainer_for(recipe, begin(recipe, out))
-    with fast(recipe, trainer):
+    with taken(recipe.fast_path, trainer.args.bf16):
         return timed(trainer)
 
 
