@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
+from hfrecipes import Predictor
+from hfrecipes.folder import Run
 from hfrecipes.part import find, names
+from hfrecipes.stages import held_out
 
 ON_GPU = ("qlora",)
 """Strategies that need a GPU; their tests are in test_qlora.py."""
@@ -67,6 +70,13 @@ def batch(rows: int = 4) -> dict[str, torch.Tensor]:
         "token_type_ids": torch.zeros_like(ids),
         "labels": torch.tensor([i % 2 for i in range(rows)]),
     }
+
+
+def accuracy(run: Run) -> float:
+    """The share of held-out rows whose labels the checkpoint of a run says on the CPU."""
+    rows = held_out(run, 1000)
+    said = Predictor.open(run.path, "pytorch")([row["text"] for row in rows])
+    return sum(answer.label == row["label"] for answer, row in zip(said, rows, strict=True)) / len(rows)
 
 
 def logits(model: Any) -> torch.Tensor:

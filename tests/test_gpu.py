@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +26,7 @@ from hfrecipes.report import Report
 from hfrecipes.stages import held_out
 from tests import test_features
 from tests.conftest import sentiment, write_lines
-from tests.contracts import REFUSED, every
+from tests.contracts import REFUSED, accuracy, every
 from tests.tasks.test_contract import rows_of
 
 pytestmark = pytest.mark.gpu
@@ -51,14 +53,12 @@ def recipe(family: str, model: Path, root: Path, task: str = "text-classificatio
     return build(Recipe, {"recipe": family, "task": task, "data": data, "model": str(model), "train": TRAIN, **changes})
 
 
-@pytest.mark.filterwarnings("ignore:Adapter 'default'")  # of a rank that adalora made 0, which peft takes for a shard
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("strategy", every("strategies"))
+@pytest.mark.parametrize(
+    ("strategy", "family"), [pair for pair in itertools.product(every("strategies"), FAMILIES) if pair not in REFUSED]
+)
 def test_what_was_trained_on_a_gpu_answers_on_the_cpu_as_it_was_measured(
     strategy: str, family: str, folders: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if (strategy, family) in REFUSED:
-        pytest.skip("the family has it not")
     if strategy in EXTRA:
         pytest.importorskip(EXTRA[strategy])
     epochs = 6 if family == "t5" else 4
@@ -67,13 +67,9 @@ def test_what_was_trained_on_a_gpu_answers_on_the_cpu_as_it_was_measured(
     with caplog.at_level("INFO", logger="hfrecipes"):
         run = verbs.fit(recipe(family, folders[family], tmp_path, strategy=asked, train=train), tmp_path / "run")
     assert "device cuda:0" in caplog.text
-    rows = held_out(run, 100)
-    predictor = Predictor.open(run.path, "pytorch")
-    said = [answer.label for answer in predictor([row["text"] for row in rows])]
-    right = sum(label == row["label"] for label, row in zip(said, rows, strict=True))
     measured = Report.load(run.path).values["validation"]
     assert math.isfinite(measured["loss"])
-    assert right / len(rows) == pytest.approx(measured["accuracy"], abs=1.01 / len(rows))
+    assert accuracy(run) == pytest.approx(measured["accuracy"], abs=1.01 / 24), "all of 24 rows but one that is near to both"
 
 
 @pytest.mark.parametrize("strategy", ["feature_extraction", "gradual_unfreezing", "head_then_full"])
@@ -113,7 +109,11 @@ def test_a_student_learns_from_a_teacher_on_the_gpu(family: str, folders: dict[s
 def test_a_pruned_model_recovers_on_the_gpu(tiny_bert: Path, tmp_path: Path) -> None:
     compress = [{"heads": {"keep": 0.5}}, {"magnitude": {"sparsity": 0.5}}, {"recover": {"epochs": 1}}]
     run = verbs.fit(recipe("bert", tiny_bert, tmp_path, compress=compress), tmp_path / "run")
-    assert len(Predictor.open(run.path, "pytorch")(TEXTS)) == len(TEXTS)
+    weights = load_file(run.model / "model.safetensors")
+    assert weights["bert.encoder.layer.0.attention.self.query.weight"].shape == (16, 32)
+    zeros = weights["bert.encoder.layer.0.intermediate.dense.weight"] == 0
+    assert 0.3 < float(zeros.float().mean()) < 0.7, "half of all, and none of them has learned"
+    assert accuracy(run) == pytest.approx(Report.load(run.path).values["validation"]["accuracy"], abs=1.01 / 24)
 
 
 def test_what_a_gpu_spends_is_counted(tiny_bert: Path, tmp_path: Path) -> None:
@@ -125,11 +125,10 @@ def test_what_a_gpu_spends_is_counted(tiny_bert: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_gpu(tiny_bert: Path, tmp_path: Path) -> None:
-    if torch.cuda.device_count() > 1:
-        pytest.skip("there are several GPUs")
     (tmp_path / "tiny.yaml").write_text(json.dumps(recipe("bert", tiny_bert, tmp_path).dump()), "utf-8")
     command = [sys.executable, "-m", "hfrecipes", "launch", str(tmp_path / "tiny.yaml"), "-n", "2", "-o", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    one = {**os.environ, "CUDA_VISIBLE_DEVICES": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, env=one, check=False)
     assert done.returncode != 0
     assert done.stderr.count("error: launch: 2 processes share 1 GPU, and each needs one of its own. Start 1, or write") == 1
     assert not (tmp_path / "run").exists()

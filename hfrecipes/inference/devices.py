@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.errors import ModelError, UserError
-from hfrecipes.inference.engines import Engine
+from hfrecipes.inference.engines import NVIDIA, Engine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +52,8 @@ def devices_of(given: Sequence[str] | str, providers: Sequence[str]) -> list[Dev
     names = [given] if isinstance(given, str) else list(given)
     if names == ["auto"]:
         kind = next(name for name, provider in PROVIDERS.items() if provider == providers[0])
-        count = gpus() if kind in ("cuda", "tensorrt") else 1
-        names = ["cpu"] * len(cores) if kind == "cpu" else [f"{kind}:{number}" for number in range(max(1, count))]
+        count = max(1, gpus()) if providers[0] in NVIDIA else 1
+        names = ["cpu"] * len(cores) if kind == "cpu" else [f"{kind}:{number}" for number in range(count)]
     if not names:
         raise UserError("devices", "is empty", "Write cpu, or several: [cpu, cpu]")
     free = iter(cores)

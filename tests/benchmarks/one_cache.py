@@ -40,9 +40,9 @@ def measure(run: str, count: int) -> dict[str, float]:
     asked = [
         rng.choice(texts).encode().decode() for _ in range(ASKED)
     ]  # a question has just come: no text that lies among a million
-    answered = cache.misses
+    unknown = cache.misses
     hit, alone = microseconds(predictor, asked), microseconds(lambda text: cache.get(cache.key(text)), asked)
-    assert cache.misses == answered
+    assert cache.misses == unknown
     return {"hit_us": hit, "alone_us": alone, "miss_us": 1e6 * missed / count, "mb": mb}
 
 
