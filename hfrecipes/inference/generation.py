@@ -137,7 +137,7 @@ def read_pair(model: OnnxGenerator, batch: Mapping[str, np.ndarray]) -> dict[str
     given = {name: torch.from_numpy(array) for name, array in batch.items()}
     read = model.get_encoder()(given["input_ids"], given["attention_mask"])
     found = model(None, given["attention_mask"], decoder_input_ids=given["decoder_input_ids"], encoder_outputs=read)
-    return {"logits": found.logits.numpy()}
+    return {"logits": found.logits.cpu().numpy()}
 
 
 @dataclass(frozen=True)
