@@ -56,6 +56,7 @@ class RecipeTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self._taken: tuple[int, int] = (-1, 0)
         self._saving: Path | None = None
+        self._each: int | None = None
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The schedule that was given, now that the number of steps is known."""
@@ -84,6 +85,13 @@ class RecipeTrainer(Trainer):
         if not self.skip and distributed.processes() == 1 and not loss.isfinite():  # of several, the norm tells all of them
             raise self._non_finite("the loss", self._rows([self._taken[1]]))
         return loss
+
+    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
+        """As the Trainer counts them; those of one token are the same in every step, and it walks through the model to count."""
+        tokens = inputs[name].numel() if (name := getattr(self.model, "main_input_name", "input_ids")) in inputs else 0
+        if tokens and self._each is None:
+            self._each = super().floating_point_ops(dict(inputs)) // tokens
+        return tokens * (self._each or 0)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The norm of the gradient. Raises NonFinite; a scaler of fp16 looks after itself."""

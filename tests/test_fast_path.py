@@ -29,6 +29,19 @@ def test_the_collector_passes_over_what_was_there_before() -> None:
     assert gc.get_freeze_count() == 0
 
 
+def test_a_gpu_plans_no_attention_anew_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fast_path.taken(["attention_kernels"], bf16=True) as settings:
+        assert settings == [] or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with fast_path.taken(["attention_kernels"], bf16=True) as settings:
+        assert settings == ["attention_kernels"]
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        with fast_path.taken(["attention_kernels"], bf16=True) as inner:
+            assert inner == []
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_dropout_draws_quickly_where_there_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     own = torch.empty(64)
 

@@ -92,7 +92,7 @@ def test_the_fast_path_of_a_gpu_is_told_and_nothing_of_the_cpus(tiny_bert: Path,
     with caplog.at_level("INFO", logger="hfrecipes"):
         verbs.fit(recipe("bert", tiny_bert, tmp_path), tmp_path / "run")
     [line] = [message for message in caplog.messages if message.startswith("fast path: ")]
-    assert {"bf16", "group_by_length", "fused"} <= set(line.removeprefix("fast path: ").split(", "))
+    assert {"bf16", "group_by_length", "fused", "attention_kernels"} <= set(line.removeprefix("fast path: ").split(", "))
     assert "packed_rows" not in line and "dropout_masks" not in line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,18 @@ def test_the_gradient_of_a_step_is_that_of_all_its_rows(
     assert max(float(gradient.abs().max()) for gradient in expected.values()) > 0.1
     apart = {name: float((found[name] - expected[name]).abs().max()) for name in expected}
     assert max(apart.values()) < 1e-6, max(apart, key=lambda name: apart[name])
+
+
+def test_floating_point_operations_are_those_that_the_trainer_counts(tiny_bert: Path, tmp_path: Path) -> None:
+    from transformers import Trainer, TrainingArguments
+
+    model = classifier(tiny_bert)
+    options = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    ours, theirs = (kind(model=model, args=options) for kind in (partial(RecipeTrainer, lambda *_: None), Trainer))
+    for shape in ((2, 3), (8, 16)):
+        batch = {"input_ids": torch.zeros(shape, dtype=torch.long)}
+        assert ours.floating_point_ops(batch) == theirs.floating_point_ops(batch) > 0
+    assert ours.floating_point_ops({"pixel_values": torch.zeros(1)}) == 0
 
 
 def test_the_loss_of_an_evaluation_is_the_mean_over_the_rows(
