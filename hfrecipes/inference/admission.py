@@ -41,10 +41,11 @@ class Greedy:
 
     def write(self, line: Line, logits: np.ndarray) -> None:
         """Add the next token to a line, from logits of shape (vocabulary,)."""
-        if len(line.tokens) < self.least:
-            logits = logits.copy()
-            logits[list(self.ends)] = -np.inf
+        barred = list(self.ends) if len(line.tokens) < self.least else []
+        before = logits[barred]
+        logits[barred] = -np.inf
         line.tokens.append(int(logits.argmax()))
+        logits[barred] = before
         line.ended = len(line.tokens) >= self.most or line.tokens[-1] in self.ends
 
 

@@ -37,8 +37,12 @@ class Batch:
     breadth: int = 0
 
     def renewed(self, kept: Sequence[int], fresh: Sequence[tuple[Batch, int]]) -> Batch:
-        """The lines at the positions `kept`, and those at positions of other batches: in the places of those that go where there
-        are as many and all fit, else in new caches, as wide as they need to be."""
+        """The lines at the positions `kept`, and those at positions of other batches: the batch that these are where they are all
+        of one and none is kept, in the places of those that go where there are as many and all fit, else in new caches, as wide
+        as they need to be."""
+        like = fresh[0][0] if fresh else self
+        if not kept and all(batch is like for batch, _ in fresh) and [i for _, i in fresh] == [*range(len(like.lines))]:
+            return like
         lines = [*(self.lines[i] for i in kept), *(batch.lines[i] for batch, i in fresh)]
         width, breadth = max(line.cached for line in lines), max(line.source for line in lines)
         if len(lines) == len(self.lines) and breadth <= self.breadth and width <= self.width <= 2 * width:
@@ -46,7 +50,6 @@ class Batch:
                 self.lines[place] = batch.lines[i]
                 self._put(place, batch, i)
             return self
-        like = fresh[0][0] if fresh else self
         growing, fixed = (
             [self._empty(each, len(lines), n) for each in kind] for kind, n in ((like.growing, width), (like.fixed, breadth))
         )

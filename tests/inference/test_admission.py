@@ -80,6 +80,16 @@ def test_caches_are_as_wide_as_their_lines_need(kept: list[int], fresh: list[int
     assert right(after)
 
 
+def test_lines_that_came_together_stay_where_they_are() -> None:
+    new = batch(2, 6)
+    assert batch(3, 5).renewed([], [(new, 0), (new, 1)]) is new
+    for fresh in ([(new, 1), (new, 0)], [(new, 1)], [(new, 0), (batch(6), 0)]):
+        after = batch(3, 5).renewed([], fresh)
+        assert after is not new
+        assert [line.number for line in after.lines] == [found.lines[i].number for found, i in fresh]
+        assert right(after)
+
+
 def test_width_that_nothing_needs_any_more_is_given_back() -> None:
     after = batch(40, 3, 5).renewed([1, 2], [(batch(2), 0)])
     assert after.width == 5
