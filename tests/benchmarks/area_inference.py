@@ -185,9 +185,9 @@ def caching(run: str, ms: float) -> list[Goal]:
 def starting(run: str) -> list[Goal]:
     """A new process up to its first label, and what importing the package takes."""
     spent(OURS.format(run=run))
-    found = {
-        name: [spent(code.format(run=run)) for _ in range(ROUNDS)] for name, code in {"ours": OURS, "pipeline": PIPELINE}.items()
-    }
+    sides = {"ours": OURS, "pipeline": PIPELINE}
+    turns = [{name: spent(code.format(run=run)) for name, code in sides.items()} for _ in range(ROUNDS)]
+    found = {name: [turn[name] for turn in turns] for name in sides}
     mine, its = ([entry[0] for entry in found[name]] for name in ("ours", "pipeline"))
     ratio = statistics.median(b / a for a, b in zip(mine, its, strict=True))
     memory, peer = (max(entry[1] for entry in found[name]) for name in ("ours", "pipeline"))
