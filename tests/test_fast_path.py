@@ -31,7 +31,7 @@ def test_the_collector_passes_over_what_was_there_before() -> None:
 
 def test_a_gpu_plans_no_attention_anew_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     with fast_path.taken(["attention_kernels"], bf16=True) as settings:
-        assert settings == [] or torch.cuda.is_available()
+        assert settings == []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with fast_path.taken(["attention_kernels"], bf16=True) as settings:
         assert settings == ["attention_kernels"]

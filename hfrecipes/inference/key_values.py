@@ -39,7 +39,7 @@ class Batch:
     def renewed(self, kept: Sequence[int], fresh: Sequence[tuple[Batch, int]]) -> Batch:
         """The lines at the positions `kept`, and those at positions of other batches: the batch that these are where they are all
         of one and none is kept, in the places of those that go where there are as many and all fit, else in new caches, as wide
-        as they need to be."""
+        as they need to be. Caches that other lines share, too, are safe so: a step makes new ones before any are changed."""
         like = fresh[0][0] if fresh else self
         if not kept and all(batch is like for batch, _ in fresh) and [i for _, i in fresh] == [*range(len(like.lines))]:
             return like
