@@ -20,10 +20,13 @@ Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models: the name of its recipe, and the architecture that decides which tasks it can do, and how."""
+    """A family of models: the name of its recipe, and the architecture that decides which tasks it can do, and how. `rate_factor`
+    is how many times the learning rate that is usual for BERT is usual here, by `rate_source`."""
 
     name: str
     architecture: Architecture
+    rate_factor: float = 1.0
+    rate_source: str = ""
 
 
 def auto_class(head: str) -> Any:

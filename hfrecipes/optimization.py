@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer as TorchOptimizer
     from transformers import TrainingArguments
 
+    from hfrecipes.family import Family
     from hfrecipes.strategies import Strategy
 
 FAR = 10
@@ -71,15 +72,15 @@ def check_rate(learning_rate: float) -> None:
         raise RecipeError("train.learning_rate", f"is {learning_rate:g}", "Write a number above 0, such as 5e-5")
 
 
-def unusual_rate(part: Optimizer | None, strategy: Strategy, learning_rate: float) -> str | None:
+def unusual_rate(part: Optimizer | None, strategy: Strategy, family: Family, learning_rate: float) -> str | None:
     """One line that says by how much a learning rate is out of what is usual, and by which source; None where it is not."""
     optimizer = part or Adamw()
-    low, high = (rate * strategy.rate_factor for rate in optimizer.usual)
+    low, high = (rate * strategy.rate_factor * family.rate_factor for rate in optimizer.usual)
     middle = math.sqrt(low * high)
     if low / FAR <= learning_rate <= high * FAR:
         return None
     times = learning_rate / middle if learning_rate > middle else middle / learning_rate
-    sources = "; ".join(source for source in (optimizer.source, strategy.rate_source) if source)
+    sources = "; ".join(source for source in (optimizer.source, strategy.rate_source, family.rate_source) if source)
     side = "above" if learning_rate > middle else "below"
     return (
         f"learning_rate {learning_rate:g} with {optimizer.name} and {strategy.name} is about {times:.0f} times {side} the usual "

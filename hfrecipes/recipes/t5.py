@@ -13,4 +13,6 @@ from hfrecipes.recipe import Recipe
 class T5Recipe(Recipe):
     """Fine-tune an encoder-decoder (Raffel et al. 2020, arXiv:1910.10683)."""
 
-    family: ClassVar[Family] = Family("t5", "encoder-decoder")
+    family: ClassVar[Family] = Family(
+        "t5", "encoder-decoder", 5.0, "the page on T5 of transformers' documentation (1e-4 to 3e-4)"
+    )

@@ -70,7 +70,8 @@ def train(recipe: Recipe, run: Run) -> None:
     trainer = trainer_for(recipe, run)
     optimizer = trainer.create_optimizer()
     rates = listed(optimizer, trainer.args.learning_rate)
-    if unusual := unusual_rate(recipe.optimizer, recipe.strategy, trainer.args.learning_rate):
+    unusual = unusual_rate(recipe.optimizer, recipe.strategy, recipe.family, trainer.args.learning_rate)
+    if unusual and not recipe.model.new:  # what is usual is so for fine-tuning
         log.warning(unusual)
     meter = energy.meter_for(trainer.args.device, trainer.args.n_gpu, hardware()["cpu"])
     tries = run.checkpoints / "energy"

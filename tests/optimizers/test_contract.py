@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from hfrecipes.errors import RecipeError
+from hfrecipes.family import Family
 from hfrecipes.optimization import check_rate, parameter_groups, unusual_rate
 from hfrecipes.optimizers.lion import Lion
+from hfrecipes.recipes.t5 import T5Recipe
 from hfrecipes.strategies import Strategy
 from tests.contracts import every, make
 
 FULL = Strategy.choose("full")
+BERT = Family("bert", "encoder")
 
 
 @pytest.mark.parametrize("name", every("optimizers"))
@@ -63,9 +66,9 @@ def test_an_optimizer_says_what_is_usual_and_by_which_source(name: str) -> None:
     low, high = part.usual
     assert 0 < low < high < 1
     assert all((part.source, part.mechanism, part.best_for))
-    assert unusual_rate(part, FULL, math.sqrt(low * high)) is None
-    assert part.source in str(unusual_rate(part, FULL, 30 * high))
-    assert "below the usual" in str(unusual_rate(part, FULL, low / 30))
+    assert unusual_rate(part, FULL, BERT, math.sqrt(low * high)) is None
+    assert part.source in str(unusual_rate(part, FULL, BERT, 30 * high))
+    assert "below the usual" in str(unusual_rate(part, FULL, BERT, low / 30))
 
 
 def test_a_step_of_lion_is_algorithm_2() -> None:
@@ -81,11 +84,19 @@ def test_a_step_of_lion_is_algorithm_2() -> None:
 
 
 def test_the_warning_names_times_range_and_source() -> None:
-    said = unusual_rate(None, FULL, 1e-3)
+    said = unusual_rate(None, FULL, BERT, 1e-3)
     assert said is not None
     assert said.startswith("learning_rate 0.001 with adamw and full is about 32 times above the usual 2e-05 … 5e-05 (Devlin")
-    assert unusual_rate(None, Strategy.choose("lora"), 1e-3) is None
-    assert "arXiv:2106.09685" in str(unusual_rate(None, Strategy.choose("lora"), 1.0))
+    assert unusual_rate(None, Strategy.choose("lora"), BERT, 1e-3) is None
+    assert "arXiv:2106.09685" in str(unusual_rate(None, Strategy.choose("lora"), BERT, 1.0))
+
+
+def test_what_is_usual_for_a_t5_is_more() -> None:
+    family = T5Recipe.family
+    assert unusual_rate(None, FULL, family, 1e-3) is None
+    said = str(unusual_rate(None, FULL, family, 1e-1))
+    assert "above the usual 0.0001 … 0.00025 (" in said
+    assert said.endswith(f"; {family.rate_source})")
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-5, float("nan"), float("inf")])

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
 from hfrecipes import Recipe, Run, distributed
 from hfrecipes.config import build
 from hfrecipes.errors import DataError, RunError
 from hfrecipes.folder import read_json
 from hfrecipes.stages import seconds, stage
-from hfrecipes.verbs import begin
+from hfrecipes.verbs import begin, learn
 from tests.conftest import sentiment, write_lines
 
 SOURCE = {"value": "1"}
@@ -223,3 +224,18 @@ def test_rows_are_read_again_for_a_strategy_only_where_it_changes_the_tokenizer(
     with caplog.at_level("INFO", "hfrecipes"):
         found = [skipped(s) for s in ("full", "lora", {"prompt": {"tokens": 4}}, {"prompt": {"tokens": 5}}, "full")]
     assert found == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(("new", "said"), [(False, True), (True, False)])
+def test_a_rate_is_held_against_those_of_fine_tuning_where_a_model_is_fine_tuned(
+    new: bool, said: bool, values: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = AutoConfig.from_pretrained(values["model"])
+    sizes = {name: getattr(config, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    other = {"model": {"new": "bert", "config": sizes}, "tokenizer": {"word": {"lowercase": True}}} if new else {}
+    with caplog.at_level("WARNING", "hfrecipes"):
+        learn(
+            build(Recipe, {**values, **other, "train": {**values["train"], "learning_rate": 2e-2, "max_steps": 1}}),
+            tmp_path / "run",
+        )
+    assert any("above the usual" in message for message in caplog.messages) is said
