@@ -13,7 +13,8 @@ import pydantic
 from hfrecipes.errors import RecipeError
 from hfrecipes.objectives import Objective
 from hfrecipes.optimization import check_rate
-from hfrecipes.part import hint, names
+from hfrecipes.part import names
+from hfrecipes.value import hint
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

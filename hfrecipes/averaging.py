@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from hfrecipes.part import Checked, value
+from hfrecipes.value import Checked, value
 
 if TYPE_CHECKING:
     from hfrecipes.inference.engines import Engine

@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from hfrecipes.part import Checked, hint, keywords, value
+from hfrecipes.value import Checked, hint, keywords, value
 
 FILE = "README.md"
 LIMITS = "## Limits"

@@ -57,7 +57,7 @@ def copy_reader(source: Path, folder: Path) -> None:
 def open_reader(folder: Path) -> tuple[Task, dict[str, Any], Tokens]:
     """The task, the configuration and the tokenizer of a checkpoint or a bundle. Needs neither torch nor transformers."""
     with explained(str(folder), CANNOT.format("what it was trained for"), AGAIN), named_by_a_model():
-        task: Task = Task.choose(_written(folder)["task"])
+        task: Task = Task.read_back(_written(folder)["task"])
         config: dict[str, Any] = read_json(folder / "config.json")
         tokens = Tokens.open(folder, task.max_length, positions(config))
     known = config.get("vocab_size")

@@ -3,15 +3,14 @@ arXiv:2001.07676). Needs no torch: what is learned with a pattern is asked with 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field
-
 from hfrecipes.errors import DataError, RecipeError
-from hfrecipes.part import Checked, keywords, value
 from hfrecipes.tokens import CHARACTERS_PER_TOKEN, MASKS, Tokens
+from hfrecipes.value import AfterValidator, Checked, keywords, value
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -42,7 +41,7 @@ class Cloze(Checked):
     """
 
     text: Annotated[str, AfterValidator(_whole)]
-    words: Mapping[str, str] = Field(default_factory=dict)
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, given: Any) -> Any:

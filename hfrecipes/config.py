@@ -204,10 +204,7 @@ def dump(part: Any) -> Any:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
-    default = field.default
-    if isinstance(default, pydantic.fields.FieldInfo):
-        default = default.get_default(call_default_factory=True, validated_data={})
-    return dump(default)
+    return dump(field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:

@@ -20,9 +20,9 @@ from pydantic_core import ArgsKwargs
 from hfrecipes.columns import Column
 from hfrecipes.duplicates import plain
 from hfrecipes.errors import DataError
-from hfrecipes.part import Checked, hint, value
 from hfrecipes.sources import FORMATS, check_source
 from hfrecipes.traffic import text_of
+from hfrecipes.value import Checked, hint, value
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -59,7 +59,7 @@ class Data(Checked):
     teacher: str | None = None
     drop_leaks: bool = False
     fingerprint: str | None = None
-    columns: Mapping[str, str] = Field(default_factory=dict)
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, given: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.hub import NAME
-from hfrecipes.part import Checked, keywords, value
 from hfrecipes.pointer import FILE
+from hfrecipes.value import Checked, keywords, value
 
 if TYPE_CHECKING:
     from hfrecipes.releases import Release, Releases

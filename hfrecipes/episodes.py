@@ -14,7 +14,7 @@ from pydantic import Field
 
 from hfrecipes.duplicates import plain
 from hfrecipes.errors import DataError
-from hfrecipes.part import Checked, hint, value
+from hfrecipes.value import Checked, hint, value
 
 SPLITS = ("test", "validation", "train")
 

@@ -13,9 +13,10 @@ from hfrecipes import config
 from hfrecipes.data import Data, open_splits
 from hfrecipes.errors import DataError, ModelError, UserError
 from hfrecipes.folder import read_json
-from hfrecipes.part import hint, names
+from hfrecipes.part import names
 from hfrecipes.recipe import Recipe
 from hfrecipes.tasks import Task
+from hfrecipes.value import hint
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.errors import DataError
-from hfrecipes.part import Checked, keywords, value
+from hfrecipes.value import Checked, keywords, value
 
 
 @value

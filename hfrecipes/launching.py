@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args
 
 from hfrecipes.distributed import EXPECTED
 from hfrecipes.errors import UserError
-from hfrecipes.part import hint
+from hfrecipes.value import hint
 
 Cluster = Literal["slurm", "kubernetes"]
 PORT, RESTARTS = 29500, 3

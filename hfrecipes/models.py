@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -17,10 +18,10 @@ from hfrecipes.edge import explained
 from hfrecipes.errors import ModelError
 from hfrecipes.family import Family, auto_class
 from hfrecipes.heads import ENTRY
-from hfrecipes.part import Checked, value
 from hfrecipes.shrinking import keep_layers, narrow
 from hfrecipes.tokens import PROMPT, Tokens, positions
 from hfrecipes.trusted import trusted
+from hfrecipes.value import Checked, value
 from hfrecipes.weighing import CANNOT, CHECK, check_numbers, check_size
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Model(Checked):
     new: str | None = None
     revision: str | None = None
     pad_token: str | None = None
-    config: Mapping[str, Any] = Field(default_factory=dict)
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     layers: Count | tuple[Count, Count] | None = None
     width: Count | None = None
 

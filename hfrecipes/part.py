@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -22,57 +21,22 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
-
-import pydantic
-from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
-from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import ArgsKwargs, PydanticCustomError, core_schema
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hfrecipes import installed
+from hfrecipes.value import Checked, adapter, hint
+from hfrecipes.value import value as value  # beside a base all that the file of a part needs
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import core_schema
+
 PACKAGE = Path(__file__).parent
 GIVEN: dict[str, str] = {}
 """The paths of users' files by the names of their modules."""
 NAMED_BY_A_MODEL = ContextVar("NAMED_BY_A_MODEL", default=False)
 TRUSTED = "HFRECIPES_PARTS"
 """The environment variable with the Python files that a folder of a model may name."""
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(pydantic.Field,))
-def value(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass that checks its fields and refuses keys it does not have."""
-    config = ConfigDict(extra="forbid", validate_default=True, arbitrary_types_allowed=True, defer_build=True)
-    return pydantic_dataclass(cls, frozen=True, config=config)  # type: ignore[return-value]
-
-
-part = value
-
-
-def keywords(given: Any) -> Mapping[str, Any]:
-    """The fields that were named, in YAML or as arguments in Python; none of what is a value already."""
-    named = given.kwargs if isinstance(given, ArgsKwargs) else given
-    return named if isinstance(named, Mapping) else {}
-
-
-class Checked:
-    """Base of values: an unknown key is refused with the keys there are."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(cls.read, handler(source))
-
-    @classmethod
-    def read(cls, given: Any) -> Any:
-        """Turn what was written into keyword arguments; a subclass may accept a shorter form."""
-        fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        for key in keywords(given):
-            if key not in fields:
-                raise PydanticCustomError(
-                    "unknown_key", "unknown key '{key}'. {hint}", {"key": str(key), "hint": hint(str(key), fields)}
-                )
-        return given
 
 
 class Part(Checked, ABC):
@@ -87,6 +51,8 @@ class Part(Checked, ABC):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        from pydantic_core import core_schema
+
         if "kind" not in cls.__dict__:
             return super().__get_pydantic_core_schema__(source, handler)
         return core_schema.no_info_plain_validator_function(cls.choose)
@@ -102,6 +68,9 @@ class Part(Checked, ABC):
     @classmethod
     def choose(cls, given: Any) -> Any:
         """The part that `given` names: a part, a name, or a mapping of one name to its options."""
+        from pydantic import ValidationError
+        from pydantic_core import PydanticCustomError
+
         if isinstance(given, cls):
             return given
         if isinstance(given, str):
@@ -114,9 +83,9 @@ class Part(Checked, ABC):
             )
         [(name, options)] = given.items()
         try:
-            return TypeAdapter(find(cls.kind, str(name))).validate_python({} if options is None else options)
-        except pydantic.ValidationError as error:
-            raise pydantic.ValidationError.from_exception_data(
+            return adapter(find(cls.kind, str(name))).validate_python({} if options is None else options)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
                 cls.__name__,
                 [
                     {
@@ -129,6 +98,20 @@ class Part(Checked, ABC):
             ) from None
         except LookupError as error:
             raise PydanticCustomError("part", "{message}", {"message": error.args[0]}) from None
+
+    @classmethod
+    def read_back(cls, written: Any) -> Any:
+        """As `choose`, of what was written of a part that had been checked. One without options is its defaults: where those are
+        such as no check changes, none is made."""
+        if not isinstance(written, str):
+            return cls.choose(written)
+        found = cls.find(written)
+        fields = dataclasses.fields(found)  # type: ignore[arg-type]
+        if not all(f.default is None or type(f.default) in (bool, float) or f.default_factory is dict for f in fields):
+            return cls.choose(written)
+        made = found.__new__(found)
+        found.__init__.__wrapped__(made)  # type: ignore[attr-defined]
+        return made
 
     @classmethod
     def find(cls, name: str) -> type[Self]:
@@ -146,7 +129,7 @@ class Part(Checked, ABC):
 
 def json_schema(cls: type) -> Any:
     """The JSON Schema of a value, each definition in the place where it is referred to: it may stand inside of another schema."""
-    schema = TypeAdapter(cls).json_schema()
+    schema = adapter(cls).json_schema()
     shared = schema.pop("$defs", {})
 
     def inline(entry: Any) -> Any:
@@ -159,12 +142,6 @@ def json_schema(cls: type) -> Any:
         return {key: inline(each) for key, each in entry.items()}
 
     return inline(schema)
-
-
-def hint(wrong: str, known: tuple[str, ...] | list[str]) -> str:
-    """`Did you mean …` where one is close, and the whole list."""
-    close = difflib.get_close_matches(wrong, known, n=1)
-    return (f"Did you mean '{close[0]}'? " if close else "") + (f"One of: {', '.join(known)}" if known else "It takes none")
 
 
 def singular(kind: str) -> str:

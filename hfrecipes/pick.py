@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hfrecipes.part import Checked, value
+from hfrecipes.value import Checked, value
 
 Above = Annotated[float, Field(gt=0)]
 

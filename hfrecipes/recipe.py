@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -67,11 +68,11 @@ class Recipe(Part, kind="recipes"):
     episodes: Episodes | None = None
     tokenizer: Tokenization | None = None
     head: Head | None = None
-    strategy: Strategy = Field(default_factory=lambda: Strategy.choose("full"))
+    strategy: Strategy = dataclasses.field(default_factory=lambda: Strategy.choose("full"))
     optimizer: Optimizer | None = None
     schedule: Schedule | None = None
-    objective: Objective = Field(default_factory=lambda: Objective.choose("supervised"))
-    train: Mapping[str, Any] = Field(default_factory=dict)
+    objective: Objective = dataclasses.field(default_factory=lambda: Objective.choose("supervised"))
+    train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     compress: tuple[Compressor, ...] = ()
     validate: Validate | None = None
     uncertainty: Averaging | None = None
@@ -85,7 +86,7 @@ class Recipe(Part, kind="recipes"):
     card: Card | None = None
     publish: Publish | None = None
     retrain: Retrain | None = None
-    frontier: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    frontier: Mapping[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = dataclasses.field(default_factory=dict)
     pick: Pick | None = None
     before: bool = False
     seed: int = 0

@@ -18,9 +18,9 @@ from hfrecipes import config
 from hfrecipes.arguments import check_arguments
 from hfrecipes.errors import RecipeError, UserError
 from hfrecipes.folder import write_text
-from hfrecipes.part import Checked, value
 from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import trainer_for
+from hfrecipes.value import Checked, value
 from hfrecipes.verbs import begin
 
 if TYPE_CHECKING:

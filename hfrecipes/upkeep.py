@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.durations import Duration
-from hfrecipes.part import Checked, keywords, value
+from hfrecipes.value import Checked, keywords, value
 
 ALL, DOMAIN = "all", "domain"
 

@@ -11,7 +11,7 @@ from hfrecipes.part import names
 
 ROOT = Path(__file__).parents[1] / "hfrecipes"
 LAYERS = (
-    ("errors", "releases", "patterns", "installed", "draws", "packed_attention", "lighter_calls", "large_pages"),
+    ("errors", "value", "releases", "patterns", "installed", "draws", "packed_attention", "lighter_calls", "large_pages"),
     ("part", "pick", "edge", "trusted", "family", "fast_path", "distributed", "shrinking", "zeros", "auto_classes", "__init__"),
     (
         "config",

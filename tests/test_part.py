@@ -12,11 +12,12 @@ from hfrecipes.checks import Check
 from hfrecipes.checks.quality import Quality
 from hfrecipes.metrics import Metric
 from hfrecipes.metrics.f1 import F1
-from hfrecipes.part import Part, find, hint, names, singular, summary
+from hfrecipes.part import Part, find, names, singular, summary
 from hfrecipes.strategies import Strategy
 from hfrecipes.strategies.full import Full
 from hfrecipes.tasks import Task
 from hfrecipes.tasks.text_classification import TextClassification
+from hfrecipes.value import hint
 
 MINE = '''"""mine: a check of my own."""
 
@@ -85,6 +86,30 @@ def test_a_part_is_chosen_by_name_by_mapping_or_as_it_is(given: object) -> None:
 
 def test_options_are_the_fields_of_the_class() -> None:
     assert Check.choose({"quality": {"minimum": 0.5}}) == Quality(minimum=0.5)
+
+
+@pytest.mark.parametrize("kind", [Task, Check, Strategy, Metric])
+def test_what_is_read_back_without_a_check_is_what_a_check_makes(kind: type[Part]) -> None:
+    made = {}
+    for name in names(kind.kind):
+        try:
+            made[name] = kind.choose(name)
+        except pydantic.ValidationError:  # it has to be told something
+            with pytest.raises(pydantic.ValidationError):
+                kind.read_back(name)
+    assert len(made) > 3
+    for name, part in made.items():
+        found = kind.read_back(name)
+        assert found == part
+        assert list(map(type, vars(found).values())) == list(map(type, vars(part).values())), name
+
+
+def test_what_is_read_back_with_options_is_checked() -> None:
+    assert Task.read_back({"text-classification": {"threshold": 0.7}}) == TextClassification(threshold=0.7)
+    with pytest.raises(pydantic.ValidationError, match="less than 1"):
+        Task.read_back({"text-classification": {"threshold": 2}})
+    with pytest.raises(LookupError, match="unknown task 'nothing'"):
+        Task.read_back("nothing")
 
 
 @pytest.mark.parametrize("given", [3, None, [], {}, {"quality": {}, "size": {}}])

@@ -5,12 +5,9 @@ python examples/docs/reference.py FOLDER
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import pkgutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pdoc
@@ -26,21 +23,10 @@ def main(folder: str) -> None:
     for name in hfrecipes.__all__:
         setattr(hfrecipes, name, getattr(hfrecipes, name))  # they are loaded when first asked for, and pdoc looks without asking
     names = [f"hfrecipes.{each.name}" for each in pkgutil.iter_modules(hfrecipes.__path__) if each.name not in APART]
-    for value in values(names):
-        value.__init__.__signature__ = inspect.signature(value)  # pydantic's own takes anything
     warnings.filterwarnings("ignore", "Error parsing type annotation")  # it is shown as it is written
     pdoc.render.configure(docformat="markdown", footer_text=f"hfrecipes {hfrecipes.__version__}")
     pdoc.pdoc("hfrecipes", *names, r"!.*\._", output_directory=Path(folder))
     print(f"{Path(folder) / 'index.html'}: {len(list(Path(folder).rglob('*.html')))} pages")
-
-
-def values(names: Sequence[str]) -> Iterator[type]:
-    """The classes that hold what a recipe says."""
-    pages = [module for module in pdoc.extract.walk_specs(names) if not module.rpartition(".")[2].startswith("_")]
-    for page in pages:
-        for found in vars(importlib.import_module(page)).values():
-            if inspect.isclass(found) and "__pydantic_fields__" in vars(found):
-                yield found
 
 
 if __name__ == "__main__":

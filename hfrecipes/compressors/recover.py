@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,10 +23,10 @@ class Recover(Compressor):
     `objective: distill`."""
 
     epochs: Annotated[float, Field(gt=0)]
-    losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = Field(
+    losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = dataclasses.field(
         default_factory=lambda: (Loss.choose({"soft_targets": {"temperature": 2.0}}),)
     )
-    train: Mapping[str, Any] = Field(default_factory=dict)
+    train: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         from hfrecipes.objectives import Objective

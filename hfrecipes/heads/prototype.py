@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
-
 from hfrecipes.heads import Head
-from hfrecipes.part import value
+from hfrecipes.value import Field, value
 
 if TYPE_CHECKING:
     from torch.nn import Module

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from pydantic import Field
 
 from hfrecipes.metrics import Metric
 from hfrecipes.part import value
@@ -20,7 +19,7 @@ class Module(Metric):
 
     path: str
     result: str
-    options: Mapping[str, Any] = Field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def figure(self) -> str:

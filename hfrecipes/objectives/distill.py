@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -38,7 +39,9 @@ class Distill(Objective):
     """
 
     teacher: SeveralModels
-    losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = Field(default_factory=lambda: (Loss.choose("soft_targets"),))
+    losses: Annotated[tuple[Loss, ...], Field(min_length=1)] = dataclasses.field(
+        default_factory=lambda: (Loss.choose("soft_targets"),)
+    )
     labels: Annotated[float, Field(ge=0)] = 1.0
     cached: Literal[True, False, "states"] = True
     on_policy: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -11,7 +11,8 @@ from typing import Any
 
 from hfrecipes.errors import UserError
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.part import hint, names
+from hfrecipes.part import names
+from hfrecipes.value import hint
 
 LOST = {
     "question-answering": "answer",

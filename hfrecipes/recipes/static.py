@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from pydantic_core import PydanticCustomError
 
 from hfrecipes.family import Family
-from hfrecipes.part import keywords, value
 from hfrecipes.recipe import Recipe
+from hfrecipes.value import keywords, value
 from hfrecipes.vectors import Vectors
 
 

@@ -12,8 +12,8 @@ from hfrecipes.checks import CHECKLIST, Case, Trial, Verdict
 from hfrecipes.errors import CheckFailed, UserError
 from hfrecipes.folder import Run, opened, read_json, staged, write_json
 from hfrecipes.inference.predictor import Predictor
-from hfrecipes.part import hint
 from hfrecipes.stages import log, stage
+from hfrecipes.value import hint
 
 if TYPE_CHECKING:
     from hfrecipes.recipe import Recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -63,7 +64,7 @@ class SourceTarget(Task):
     template: Template = PLACE
     max_length: Annotated[int, Field(gt=8)] | None = 512
     max_target_length: Annotated[int, Field(gt=1)] = 64
-    generation: Mapping[str, Any] = Field(default_factory=dict)
+    generation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     shots: Annotated[int, Field(ge=0)] = 0
 
     heads: ClassVar[Mapping[Architecture, str]] = {"decoder": "text-generation", "encoder-decoder": "text2text-generation"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class SpanCorruption(Task):
     max_length: Annotated[int, Field(gt=4)] | None = 128
     share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     mean_span: Annotated[float, Field(ge=1)] = 3.0
-    generation: Mapping[str, Any] = Field(default_factory=dict)
+    generation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     heads: ClassVar[Mapping[Architecture, str]] = {"encoder-decoder": "text2text-generation"}
     columns: ClassVar[Mapping[str, Column]] = {"text": Column("the text", text=True)}

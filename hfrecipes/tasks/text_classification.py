@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
 from hfrecipes.cloze import Cloze
 from hfrecipes.columns import Column
@@ -18,9 +17,9 @@ from hfrecipes.family import Architecture
 from hfrecipes.metrics.accuracy import Accuracy
 from hfrecipes.metrics.f1 import F1
 from hfrecipes.metrics.pearson import Pearson
-from hfrecipes.part import value
 from hfrecipes.tasks import UNLABELLED, Features, Row, Task, Window, text_or_pair
 from hfrecipes.uncertainty import Covered
+from hfrecipes.value import Field, value
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -38,7 +39,7 @@ class TextGeneration(Task):
 
     max_length: Annotated[int, Field(gt=2)] | None = None
     separator: str | None = None
-    generation: Mapping[str, Any] = Field(default_factory=dict)
+    generation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     heads: ClassVar[Mapping[Architecture, str]] = {"decoder": "text-generation"}
     columns: ClassVar[Mapping[str, Column]] = {"text": Column("the text", text=True)}

@@ -25,7 +25,7 @@ from tests.conftest import sentiment
 ROWS = sentiment(40, start=500)
 TEXTS = [row["text"] for row in ROWS]
 HEAVY = [
-    *("torch", "transformers", "datasets", "sklearn", "scipy", "optimum", "typer", "yaml", "tqdm", "sqlite3"),
+    *("torch", "transformers", "datasets", "sklearn", "scipy", "optimum", "typer", "yaml", "tqdm", "sqlite3", "pydantic"),
     *("hfrecipes.config", "hfrecipes.data", "hfrecipes.models", "hfrecipes.recipe"),
 ]
 """What a new process that answers over a bundle has no need of."""
