@@ -1,7 +1,7 @@
 """Value: a frozen dataclass that checks its fields, which are keys of a YAML.
 
-pydantic checks them, and is imported when the first value is made: a new process that only answers does without, which is a third
-of its time up to the first label.
+pydantic checks them, and is imported when the first value is made: a new process that only answers does without, which is a
+quarter of its time up to the first label.
 """
 
 from __future__ import annotations
