@@ -14,6 +14,7 @@ import yaml
 
 from hfrecipes.errors import RecipeError
 from hfrecipes.part import Part, find, json_schema, names
+from hfrecipes.value import adapter
 
 T = TypeVar("T", bound=Part)
 
@@ -165,7 +166,7 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
 def named(kind: type[T], text: str, where: str) -> T:
     """The part that a text names, alone or with options in YAML. Raises RecipeError: `where`, what, and what there is instead."""
     try:
-        made: T = pydantic.TypeAdapter(kind).validate_python(parse(text, where))
+        made: T = adapter(kind).validate_python(parse(text, where))
     except pydantic.ValidationError as error:
         raise _explain([{**each, "loc": (where, *each["loc"])} for each in error.errors(include_url=False)]) from None
     return made

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from transformers import TrainerCallback
 
 from hfrecipes import config
@@ -20,7 +20,7 @@ from hfrecipes.errors import RecipeError, UserError
 from hfrecipes.folder import write_text
 from hfrecipes.recipe import Recipe
 from hfrecipes.stages.train import trainer_for
-from hfrecipes.value import Checked, value
+from hfrecipes.value import Checked, adapter, value
 from hfrecipes.verbs import begin
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Reporting(TrainerCallback):
 def read_space(file: Path) -> Space:
     """The values that may be drawn, by key. Raises RecipeError where they are neither a list nor a range."""
     try:
-        found: Space = TypeAdapter(Space).validate_python(config.read(file))
+        found: Space = adapter(Space).validate_python(config.read(file))
     except pydantic.ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"][:1])
         raise RecipeError(f"{file}: {where}", "is no space", "Write a list of values, or {low: …, high: …, log: true}") from None
