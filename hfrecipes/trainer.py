@@ -93,6 +93,11 @@ class RecipeTrainer(Trainer):
             self._each = super().floating_point_ops(dict(inputs)) // tokens
         return tokens * (self._each or 0)
 
+    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float) -> Any:
+        """What a training ends with; rows a second are counted in rows, an item of the training split being a batch of them."""
+        sizes = [len(batch) for batch in self._batches] or [1]
+        return super()._finalize_training(trial, num_train_samples * sum(sizes) / len(sizes), start_time)  # type: ignore[no-untyped-call]
+
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The norm of the gradient. Raises NonFinite; a scaler of fp16 looks after itself."""
         norm: Any = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
@@ -112,13 +117,18 @@ class RecipeTrainer(Trainer):
 
     def _rows(self, micro_batches: Sequence[int]) -> list[int]:
         """The rows of the training split in micro-batches of this process in the step being taken, counted from 0."""
-        rows: Any = self.train_dataset
-        if not isinstance(rows, WithEntries):
+        batches, parts = self._batches, self.args.gradient_accumulation_steps * distributed.processes()
+        if not batches:
             return []
-        batches, parts = rows.rows.batches, self.args.gradient_accumulation_steps * distributed.processes()
         step = self.state.global_step % math.ceil(len(batches) / parts)
         places = [step * parts + number * distributed.processes() + distributed.rank() for number in micro_batches]
         return [int(row) for place in places if place < len(batches) for row in batches[place]]
+
+    @property
+    def _batches(self) -> Sequence[Any]:
+        """The rows of each micro-batch of this epoch, none where the training split is not in batches."""
+        rows: Any = self.train_dataset
+        return getattr(rows.rows if isinstance(rows, WithEntries) else rows, "batches", [])
 
     def _get_output_dir(self, trial: Any) -> str:
         return super()._get_output_dir(trial) if self._saving is None else str(self._saving)

@@ -55,12 +55,10 @@ def weights(model: Any) -> Gradients:
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
-def stepped(recipe: Recipe, rows: Dataset, folder: Path, out: Path, size: int, parts: int) -> Gradients:
-    """The gradient of one step of `parts` micro-batches of `size` rows through the Trainer."""
+def trained(model: Any, recipe: Recipe, rows: Dataset, folder: Path, out: Path, size: int, parts: int) -> RecipeTrainer:
+    """The Trainer behind one step of `parts` micro-batches of `size` rows."""
     from transformers import TrainingArguments
 
-    model = classifier(folder).double()
-    before = weights(model)
     options = TrainingArguments(
         output_dir=str(out),
         max_steps=1,
@@ -86,6 +84,14 @@ def stepped(recipe: Recipe, rows: Dataset, folder: Path, out: Path, size: int, p
     )
     trainer.train()
     assert trainer.state.global_step == 1
+    return trainer
+
+
+def stepped(recipe: Recipe, rows: Dataset, folder: Path, out: Path, size: int, parts: int) -> Gradients:
+    """The gradient of that step."""
+    model = classifier(folder).double()
+    before = weights(model)
+    trained(model, recipe, rows, folder, out, size, parts)
     return moved(before, model)
 
 
@@ -106,6 +112,14 @@ def test_the_gradient_of_a_step_is_that_of_all_its_rows(
     assert max(float(gradient.abs().max()) for gradient in expected.values()) > 0.1
     apart = {name: float((found[name] - expected[name]).abs().max()) for name in expected}
     assert max(apart.values()) < 1e-6, max(apart, key=lambda name: apart[name])
+
+
+@pytest.mark.parametrize(("size", "parts"), [(8, 1), (3, 3)])
+def test_rows_a_second_are_counted_in_rows(
+    size: int, parts: int, recipe: Recipe, rows: Dataset, tiny_bert: Path, tmp_path: Path
+) -> None:
+    *_, last = trained(classifier(tiny_bert).double(), recipe, rows, tiny_bert, tmp_path, size, parts).state.log_history
+    assert last["train_samples_per_second"] == pytest.approx(len(rows) * last["train_steps_per_second"], rel=0.01)
 
 
 def test_floating_point_operations_are_those_that_the_trainer_counts(tiny_bert: Path, tmp_path: Path) -> None:
