@@ -49,12 +49,12 @@ def compress(recipe: Recipe, run: Run) -> None:
     # All steps are weighed under the allocator that a recovery sets for the rest of the process.
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".compress.") as scratch, taken(recipe.fast_path, bf16=True):
         given = OfRun(recipe, run, Path(scratch))
-        steps = [weigh("trained", model, next(given.batches()))]
+        steps = [weigh("trained", model, model, given.middle())]
         for part in recipe.compress:
             log.info("compress: %s", part.name)
             model = part.apply(model, given)
             describe(model)
-            steps.append(weigh(part.name, model, next(given.batches())))
+            steps.append(weigh(part.name, model, load_trained(run.trained), given.middle()))
         with staged(run.model) as folder:
             save_trained(folder, model, given.tokenizer, recipe.task, head_for(recipe))
             for name in ("rates.json", "history.json", energy.FILE):
@@ -83,6 +83,11 @@ class OfRun(Given):
         chosen = sorted(rows.select(range(min(ROWS, len(rows)))).to_list(), key=lambda row: row["length"])
         for start in range(0, len(chosen), AT_ONCE):
             yield collate(chosen[start : start + AT_ONCE])
+
+    def middle(self) -> Mapping[str, torch.Tensor]:
+        """The batch of the middling lengths."""
+        batches = list(self.batches())
+        return batches[len(batches) // 2]
 
     def loss(self, model: PreTrainedModel, batch: Mapping[str, Any]) -> torch.Tensor:
         return self.recipe.task.loss(model, batch)[0]
@@ -136,10 +141,9 @@ def again(recipe: Recipe, checkpoint: Path) -> Recipe:
     return dataclasses.replace(recipe, model=Model(path=str(checkpoint)), **plain)
 
 
-def weigh(name: str, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def weigh(name: str, model: PreTrainedModel, trained: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """What a model costs: its parameters and those of its blocks, how many are zero, MB (10^6 bytes) of its weights, also zipped,
-    and the milliseconds of one pass over a batch."""
-    import torch
+    and the milliseconds of one pass over a batch, beside those of the trained model in the same minute."""
     from safetensors.torch import save
 
     from hfrecipes.family import blocks
@@ -147,14 +151,7 @@ def weigh(name: str, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) 
     inside = tuple(f"{block}." for block in blocks(model))
     weights = {n: w.detach().contiguous() for n, w in model.named_parameters()}
     raw = save(weights)
-    inputs = {key: tensor for key, tensor in batch.items() if key != "labels" or model.config.is_encoder_decoder}
-    times = []
-    with torch.inference_mode():
-        model.eval()(**inputs)
-        for _ in range(PASSES):
-            started = time.process_time()
-            model(**inputs)
-            times.append(1000 * (time.process_time() - started))
+    ms, before = in_turns((model, trained), batch)
     return {
         "name": name,
         "parameters": sum(w.numel() for w in weights.values()),
@@ -162,5 +159,22 @@ def weigh(name: str, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) 
         "zeros": sum(int((w == 0).sum()) for n, w in weights.items() if n.startswith(inside)),
         "mb": len(raw) / 1e6,
         "zipped_mb": len(zlib.compress(raw, 1)) / 1e6,
-        "ms": statistics.median(times),
+        "ms": ms,
+        "trained_ms": before,
     }
+
+
+def in_turns(models: Sequence[PreTrainedModel], batch: Mapping[str, torch.Tensor]) -> list[float]:
+    """Milliseconds of processor time that each model takes for a batch, the median of passes in turns: from one minute to the
+    next a machine that others use as well was seen to take 1.4 times as long for the same."""
+    import torch
+
+    times: list[list[float]] = [[] for _ in models]
+    with torch.inference_mode():
+        for _ in range(1 + PASSES):
+            for model, taken_ms in zip(models, times, strict=True):
+                inputs = {key: tensor for key, tensor in batch.items() if key != "labels" or model.config.is_encoder_decoder}
+                started = time.process_time()
+                model.eval()(**inputs)
+                taken_ms.append(1000 * (time.process_time() - started))
+    return [statistics.median(each[1:]) for each in times]  # the first pass plans

@@ -50,7 +50,7 @@ def test_every_step_is_weighed_and_stands_in_the_report(pruned: Run) -> None:
     assert blocks[0] > blocks[1] > blocks[2] == blocks[3] == blocks[4]
     assert steps[2]["zeros"] < 0.01 * blocks[2] < steps[3]["zeros"]
     assert steps[3]["zipped_mb"] < 0.9 * steps[2]["zipped_mb"]
-    assert all(step["ms"] > 0 for step in steps)
+    assert all(step["ms"] > 0 and step["trained_ms"] > 0 for step in steps)
     text = (pruned.path / "report.md").read_text("utf-8")
     assert "| recover |" in text
     assert "zipped, the weights are" in text
@@ -144,7 +144,7 @@ def test_what_cannot_be_compressed_is_one_line(
 
 
 def test_zeros_that_give_no_speed_are_said_to_give_none() -> None:
-    step = {"parameters": 10, "in_blocks": 10, "zeros": 0, "mb": 4.0, "zipped_mb": 4.0, "ms": 5.0}
+    step = {"parameters": 10, "in_blocks": 10, "zeros": 0, "mb": 4.0, "zipped_mb": 4.0, "ms": 5.0, "trained_ms": 5.0}
     found = {
         "steps": [{**step, "name": "trained"}, {**step, "name": "magnitude", "zeros": 5, "zipped_mb": 2.0, "ms": 4.9}],
         "zeros": {"a": 0.5},
@@ -153,6 +153,8 @@ def test_zeros_that_give_no_speed_are_said_to_give_none() -> None:
     assert (
         said[0] == "The zeros give no speed here (5.0 ms before, 4.9 ms now); zipped, the weights are 1/2.00 of what they were."
     )
+    found["steps"][0]["ms"] = 2.5  # type: ignore[index]  # of another minute
+    assert "no speed" in sentences(found)[0]
     found["steps"][1]["ms"] = 2.5  # type: ignore[index]
     assert "1/2.00 of the time" in sentences(found)[0]
     assert sentences({**found, "zeros": {}}) == []
