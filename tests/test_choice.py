@@ -78,6 +78,22 @@ def test_without_checks_candidates_must_answer_like_the_first(
     assert "parity: " in found.table[1]["failed"][0]
 
 
+def test_a_minimum_that_the_model_misses_does_not_let_the_worst_graph_through(
+    made: tuple[Path, dict[str, Any]], finished: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle, graphs = made
+    times(monkeypatch, fp32=3.0, int8_dynamic=1.0, int8_static=2.0)
+    other = {**graphs["int8/dynamic"], "file": "onnx/worse.onnx"}
+    _turned(Path(shutil.copyfile(bundle / "onnx/model.onnx", bundle / other["file"])))
+    rows = [{**row, "label": "positive"} if i % 3 else row for i, row in enumerate(ROWS)]  # of which no model is right
+    asked = recipe(finished, "check=[{quality: {minimum: 0.99, max_drop: 0.05}}]")
+    found = choose(asked, bundle, {**graphs, "int8/dynamic": other}, Cpu(), rows)
+    assert [bool(entry["failed"]) for entry in found.table] == [False, True, False]
+    assert found.name == "int8/static"
+    [said] = caplog.messages
+    assert said.startswith("fp32: quality: accuracy 0.") and "bound 0.99" in said
+
+
 def test_the_rest_of_the_variants_is_deleted(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     bundle, graphs = made
     copied = Path(shutil.copytree(bundle, tmp_path / "cpu"))

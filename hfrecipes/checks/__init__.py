@@ -97,6 +97,10 @@ class Check(Part, kind="checks"):
         """The evidence, as values of JSON; nothing where the figures of the candidates are all there is to see."""
         return {}
 
+    def among_graphs(self) -> Check:
+        """The check as it tells graphs of one model apart, where the graph that the others are compared with does not pass it."""
+        return self
+
     @abstractmethod
     def judge(self, trial: Trial) -> Verdict:
         """The verdict, with a reason that holds figures whichever way it falls."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from hfrecipes.checks import Check, Trial, Verdict
@@ -16,6 +17,10 @@ class Quality(Check):
     max_drop: float = 0.01
 
     of_candidates: ClassVar[bool] = True
+
+    def among_graphs(self) -> Quality:
+        """By what they lose: a minimum that the model does not reach refuses all of them, the worst like the best."""
+        return replace(self, minimum=None)
 
     def judge(self, trial: Trial) -> Verdict:
         ours = trial.candidates[trial.served]["scores"][trial.metric]
