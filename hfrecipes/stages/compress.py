@@ -165,16 +165,22 @@ def weigh(name: str, model: PreTrainedModel, trained: PreTrainedModel, batch: Ma
 
 
 def in_turns(models: Sequence[PreTrainedModel], batch: Mapping[str, torch.Tensor]) -> list[float]:
-    """Milliseconds of processor time that each model takes for a batch, the median of passes in turns: from one minute to the
-    next a machine that others use as well was seen to take 1.4 times as long for the same."""
+    """Milliseconds of processor time that each model takes for a batch on one thread, the median of passes in turns: from one
+    minute to the next a machine that others use as well was seen to take 1.4 times as long for the same, and two threads that
+    wait for each other count as work."""
     import torch
 
     times: list[list[float]] = [[] for _ in models]
-    with torch.inference_mode():
-        for _ in range(1 + PASSES):
-            for model, taken_ms in zip(models, times, strict=True):
-                inputs = {key: tensor for key, tensor in batch.items() if key != "labels" or model.config.is_encoder_decoder}
-                started = time.process_time()
-                model.eval()(**inputs)
-                taken_ms.append(1000 * (time.process_time() - started))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for _ in range(1 + PASSES):
+                for model, spent in zip(models, times, strict=True):
+                    inputs = {key: tensor for key, tensor in batch.items() if key != "labels" or model.config.is_encoder_decoder}
+                    started = time.process_time()
+                    model.eval()(**inputs)
+                    spent.append(1000 * (time.process_time() - started))
+    finally:
+        torch.set_num_threads(threads)
     return [statistics.median(each[1:]) for each in times]  # the first pass plans

@@ -135,6 +135,8 @@ def finished(recipe: Recipe, model: Any, kept: Mapping[str, torch.Tensor], folde
     """The plain model behind a training, with the zeros that it `kept`, and in `folder` what its strategy keeps beside it."""
     recipe.objective.release(model)
     recipe.strategy.save_extra(model, folder)
+    if vars(model).pop("_original_forward", None):  # around the class's own, accelerate's autocast, which would go on
+        del model.forward
     trained = recipe.strategy.finish(model)
     zeros.apply(trained, kept)
     if trained.can_generate():  # the Trainer turns the cache off; what is saved writes with it

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hfrecipes import verbs
 from hfrecipes.checkpoint import load_trained
@@ -15,6 +16,7 @@ from hfrecipes.config import build
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
 from hfrecipes.report import Report, sentences
+from hfrecipes.stages.compress import weigh
 from hfrecipes.zeros import shares
 from tests.conftest import GOOD, write_lines
 
@@ -87,6 +89,22 @@ def test_recovery_learns_from_the_model_that_was_there_before(asked: Asked, tmp_
         run = verbs.fit(asked(*steps, export=[]), tmp_path / name)
         scores.append(read_json(run.model / "scores.json")["validation"]["loss"])
     assert scores[1] < scores[0]
+
+
+def test_a_recovered_model_is_weighed_as_it_is_loaded(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the bf16 that it was trained in."""
+    seen: list[Any] = []
+
+    def weighed(name: str, model: Any, trained: Any, batch: Any) -> dict[str, Any]:
+        found: dict[str, Any] = weigh(name, model, trained, batch)
+        seen[:] = [batch, model(**batch).logits.detach()]
+        return found
+
+    monkeypatch.setattr("hfrecipes.stages.compress.weigh", weighed)
+    train = {"learning_rate": 1e-2, "num_train_epochs": 1, "bf16": True}
+    run = verbs.fit(asked({"feed_forward": {"keep": 0.5}}, {"recover": {"epochs": 1}}, train=train, export=[]), tmp_path)
+    batch, logits = seen
+    torch.testing.assert_close(logits, load_trained(run.model).eval()(**batch).logits.detach(), atol=1e-6, rtol=0)
 
 
 def test_a_model_of_embeddings_is_compressed_by_the_loss_of_its_own_task(tiny_bert: Path, tmp_path: Path) -> None:
