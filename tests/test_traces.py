@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from hfrecipes.targets._onnx import hurried
 from hfrecipes.traces import forget_traces
 
 
@@ -47,3 +49,17 @@ def test_traces_go_out_of_branches_too_and_the_graph_still_runs(traced: Path) ->
     onnx.checker.check_model(str(traced))
     session = onnxruntime.InferenceSession(str(traced), providers=["CPUExecutionProvider"])
     assert session.run(None, {"flag": np.array(True)})[0].tolist() == [2.0]
+
+
+def test_what_makes_tracing_quick_ends_with_it() -> None:
+    import torch.fx
+
+    def settings() -> tuple[object, ...]:
+        return gc.get_threshold(), gc.get_freeze_count() > 0, torch.fx.config.do_not_emit_stack_traces
+
+    gc.unfreeze()
+    before = settings()
+    with pytest.raises(ZeroDivisionError), hurried():
+        assert settings() == ((100_000, 50, 100), True, True)
+        raise ZeroDivisionError
+    assert settings() == before

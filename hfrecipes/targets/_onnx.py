@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import io
 import logging
 import warnings
@@ -47,7 +48,7 @@ def export_graph(model: PreTrainedModel, batch: dict[str, np.ndarray], opset: in
 
     from hfrecipes.targets._first import only_first_token
 
-    with quiet():
+    with quiet(), hurried():
         exported = OnnxExporter().export(model, tensors(batch), OnnxConfig(dynamic=True, opset_version=opset))
     only_first_token(exported.program)
     return exported
@@ -64,7 +65,7 @@ def export_generator(
     options = OnnxConfig(dynamic=True, opset_version=opset, ort_fusions=fusions)
     every = tensors(batch)
     prompt = {name: every[name][:3, :PROMPT].contiguous() for name in ("input_ids", "attention_mask")}
-    with quiet():
+    with quiet(), hurried():
         if not model.config.is_encoder_decoder:
             return {".": OnnxExporter().export_for_generation(model, prompt, options)}
         # Two tokens to start with: traced with one, the length of the cache would be taken for a constant.
@@ -133,6 +134,29 @@ def tensors(batch: dict[str, np.ndarray]) -> dict[str, Any]:
     found = {name: torch.from_numpy(array.copy()) for name, array in batch.items()}
     found["attention_mask"][0, [0, -1]] = 0
     return found
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Trace in 5/6 of the time: without the line of Python that each node comes from, which no bundle keeps, and with a garbage
+    collector that seldom looks at what tracing makes, most of which stays."""
+    from torch.fx import config
+
+    frozen, thresholds = gc.get_freeze_count() == 0, gc.get_threshold()
+    traced = getattr(config, "do_not_emit_stack_traces", None)  # older PyTorch has no such word
+    if frozen:
+        gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    if traced is not None:
+        config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if frozen:
+            gc.unfreeze()
+        if traced is not None:
+            config.do_not_emit_stack_traces = traced
 
 
 @contextlib.contextmanager
