@@ -26,7 +26,9 @@ log = logging.getLogger("hfrecipes")
 MOST = 512
 """Rows that candidates answer."""
 SECONDS = 1.0
-"""How long each candidate is timed, in turns with the others."""
+"""How long each candidate is timed at most, in turns with the others."""
+TURNS = 64
+"""Turns after which no more is learnt: 512 texts were answered one by one."""
 ALONE, TOGETHER = 8, 64
 """Texts of a turn that are answered one by one, and in a list."""
 WORTH = 0.9
@@ -106,7 +108,7 @@ def timed(candidates: Mapping[str, Predictor], rows: Sequence[Row]) -> dict[str,
     alone: dict[str, list[float]] = {name: [] for name in candidates}
     listed: dict[str, list[float]] = {name: [] for name in candidates}
     until = time.perf_counter() + SECONDS * len(candidates)
-    for turn in itertools.count():
+    for turn in range(TURNS):
         begin = turn * TOGETHER % max(1, len(rows) - TOGETHER)
         some = rows[begin : begin + TOGETHER]
         for name, predictor in candidates.items():

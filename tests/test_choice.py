@@ -136,3 +136,20 @@ def test_candidates_are_timed_in_turns(made: tuple[Path, dict[str, Any]], monkey
     found = TIMED(candidates, [{"text": row["text"]} for row in ROWS[:5]])
     assert list(found) == list(graphs)
     assert all(0 < ms < 1000 for ways in found.values() for ms in ways.values())
+
+
+def test_a_quick_model_is_not_timed_longer_than_is_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quick:
+        asked = 0
+
+        def together(self, rows: list[Any]) -> list[Any]:
+            Quick.asked += 1
+            return rows
+
+        answer = together
+
+    monkeypatch.setattr(choice, "SECONDS", 3600.0)
+    monkeypatch.setattr(choice, "TURNS", 3)
+    candidates: Any = {"one": Quick(), "other": Quick()}
+    assert set(TIMED(candidates, [{"text": row["text"]} for row in ROWS])) == {"one", "other"}
+    assert Quick.asked == 2 * 3 * (8 + 1)
