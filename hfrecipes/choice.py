@@ -82,8 +82,9 @@ def choose(recipe: Recipe, bundle: Path, graphs: Mapping[str, Mapping[str, Any]]
         name: Trial({"pytorch": facts[first], name: ours}, name, metrics[0].figure, metrics[0].lower_is_better)
         for name, ours in facts.items()
     }
+    asked = [check for check in recipe.checks if check.of_candidates] or [Check.choose(usual) for usual in USUAL]
     judges: list[Check] = []
-    for check in [check for check in recipe.checks if check.of_candidates] or [Check.choose(usual) for usual in USUAL]:
+    for check in asked:
         verdict = check.judge(trials[first])
         judges.append(check if verdict.passed else check.among_graphs())
         if judges[-1] != check:

@@ -138,7 +138,7 @@ def tensors(batch: dict[str, np.ndarray]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def hurried() -> Iterator[None]:
-    """Trace in 5/6 of the time: without the line of Python that each node comes from, which no bundle keeps, and with a garbage
+    """Trace in 6/7 of the time: without the line of Python that each node comes from, which no bundle keeps, and with a garbage
     collector that seldom looks at what tracing makes, most of which stays."""
     from torch.fx import config
 
