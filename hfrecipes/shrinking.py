@@ -16,21 +16,28 @@ INSIDE = ("intermediate_size", "n_inner", "d_ff", "hidden_dim")
 """What configurations call the width inside of a feed-forward layer."""
 
 
-def keep_layers(model: PreTrainedModel, wanted: int | tuple[int, int], where: str = "model.layers") -> None:
-    """Keep so many blocks of each stack (or so many of the encoder and of the decoder), evenly spread from the first on (Sanh et
-    al. 2019, arXiv:1910.01108, section 3). Raises ModelError where there are not as many."""
-    from torch.nn import ModuleList
-
-    sizes, names = stacks(model), blocks(model)
+def counted(model: PreTrainedModel, wanted: int | tuple[int, int], where: str) -> list[int]:
+    """How many blocks of each stack are wanted. Raises ModelError where there are not as many."""
+    sizes = stacks(model)
     if not sizes:
         raise ModelError(where, f"{type(model).__name__} has no blocks", "Leave it out")
     kept = list(wanted) if isinstance(wanted, tuple) else [wanted] * len(sizes)
     if len(kept) != len(sizes):
         raise ModelError(where, f"two numbers for {type(model).__name__}, which has one stack", "Write one number")
-    first = 0
-    for stack, (count, size) in enumerate(zip(kept, sizes, strict=True)):
+    for count, size in zip(kept, sizes, strict=True):
         if count > size:
             raise ModelError(where, f"{count} of {size} blocks", f"Write at most {size}")
+    return kept
+
+
+def keep_layers(model: PreTrainedModel, wanted: int | tuple[int, int], where: str = "model.layers") -> None:
+    """Keep so many blocks of each stack (or so many of the encoder and of the decoder), evenly spread from the first on (Sanh et
+    al. 2019, arXiv:1910.01108, section 3). Raises ModelError where there are not as many."""
+    from torch.nn import ModuleList
+
+    kept, sizes, names = counted(model, wanted, where), stacks(model), blocks(model)
+    first = 0
+    for stack, (count, size) in enumerate(zip(kept, sizes, strict=True)):
         chosen = [i * size // count for i in range(count)]
         holder = names[first].rpartition(".")[0]
         list_: Any = model.get_submodule(holder)

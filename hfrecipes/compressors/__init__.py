@@ -48,6 +48,9 @@ class Given(ABC):
 class Compressor(Part, kind="compressors"):
     """Base of compressors."""
 
+    def foresee(self, model: PreTrainedModel) -> None:
+        """Asked before the model is trained. Raises RecipeError where it could not be applied to it afterwards."""
+
     @abstractmethod
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         """The model made smaller: the same one, changed in place, or another. Raises RecipeError where it has not what is to be

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -26,19 +26,23 @@ class Removing(Compressor):
     keep: Share
     scope: Literal["local", "global"] = "local"
 
+    def check(self, counts: Iterable[int]) -> None:
+        """Raise RecipeError where none would be left of a layer with so many units; of the model's, each layer keeps one."""
+        for count in counts:
+            if self.scope == "local" and round(self.keep * count) == 0:
+                what = f"{self.keep} of {count} leaves a layer with none"
+                raise RecipeError(f"compress.{self.name}.keep", what, f"Write at least {1 / count:.3f}")
+
     def chosen(self, importances: Sequence[Tensor]) -> list[Tensor]:
         """The units of each layer that are kept, in their order. Raises RecipeError where none would be left of one."""
         import torch
 
+        self.check(map(len, importances))
         counts = [round(self.keep * len(each)) for each in importances]
         if self.scope == "global":
             comparable = [normed(each) for each in importances]
             bound = torch.cat(comparable).sort(descending=True).values[max(0, sum(counts) - 1)]
             counts = [max(1, int((each >= bound).sum())) for each in comparable]
-        for count, each in zip(counts, importances, strict=True):
-            if count == 0:
-                what = f"{self.keep} of {len(each)} leaves a layer with none"
-                raise RecipeError(f"compress.{self.name}.keep", what, f"Write at least {1 / len(each):.3f}")
         return [each.topk(count).indices.sort().values for count, each in zip(counts, importances, strict=True)]
 
 

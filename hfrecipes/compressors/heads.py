@@ -22,22 +22,21 @@ class Heads(Removing):
     2019, arXiv:1905.10650). Where several heads share keys and values they go together, and where a bias over positions is shared
     by all blocks, as T5's is, all blocks keep the same heads."""
 
+    def foresee(self, model: PreTrainedModel) -> None:
+        from hfrecipes.compressors._structured import units
+
+        self.check(units(each.out) // (each.head_size * each.shared) for each in self._attentions(model))
+
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
 
         from hfrecipes.compressors._structured import importances, normed, whole
-        from hfrecipes.family import attentions, blocks
         from hfrecipes.reshaping import settle
 
         whole(model, self.name)
-        every = [each for name in blocks(model) for each in attentions(model.get_submodule(name))]
-        if not every:
-            raise RecipeError("compress.heads", f"no attention is known in {type(model).__name__}", "Leave it out")
+        every, biases = self._attentions(model), self._biases(model)
         groups = [each.head_size * each.shared for each in every]
         found = importances(model, [each.out for each in every], groups, given)
-        biases = self._biases(model)
-        if biases and self.scope == "global":
-            raise RecipeError("compress.heads.scope", "the blocks share a bias over positions", "Write `scope: local`")
         if biases:
             total = torch.stack([normed(each) for each in found]).sum(0)
             found = [total for _ in found]
@@ -49,6 +48,17 @@ class Heads(Removing):
             bias.embedding_dim = len(chosen[0])
         settle(model)
         return model
+
+    def _attentions(self, model: Any) -> list[Attention]:
+        """Those of all blocks. Raises RecipeError where there are none, or not to be treated apart."""
+        from hfrecipes.family import attentions, blocks
+
+        every = [each for name in blocks(model) for each in attentions(model.get_submodule(name))]
+        if not every:
+            raise RecipeError("compress.heads", f"no attention is known in {type(model).__name__}", "Leave it out")
+        if self.scope == "global" and self._biases(model):
+            raise RecipeError("compress.heads.scope", "the blocks share a bias over positions", "Write `scope: local`")
+        return every
 
     def _biases(self, model: Any) -> list[Any]:
         """The tables of a bias over positions that a stack's first block holds for all of them."""

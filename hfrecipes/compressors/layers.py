@@ -22,6 +22,11 @@ class Layers(Compressor):
 
     keep: Count | tuple[Count, Count]
 
+    def foresee(self, model: PreTrainedModel) -> None:
+        from hfrecipes.shrinking import counted
+
+        counted(model, self.keep, "compress.layers.keep")
+
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         from hfrecipes.shrinking import keep_layers
 

@@ -20,16 +20,21 @@ class LowRank(Compressor):
 
     keep: Share
 
+    def foresee(self, model: PreTrainedModel) -> None:
+        from hfrecipes.compressors._structured import some
+
+        some(model, self.name)
+
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
         from transformers.pytorch_utils import Conv1D
 
-        from hfrecipes.compressors._structured import some, whole
+        from hfrecipes.compressors._structured import whole
         from hfrecipes.family import linear_layers
         from hfrecipes.reshaping import factors, size
 
         whole(model, self.name)
-        some(model, self.name)
+        self.foresee(model)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)
             rows, columns = size(layer)

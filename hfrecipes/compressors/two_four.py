@@ -17,14 +17,18 @@ class TwoFour(Compressor):
     """Of four weights side by side in the row of a matrix the two smaller become zero: the pattern that the sparse tensor cores
     of NVIDIA's GPUs read from Ampere on (Mishra et al. 2021, arXiv:2104.08378). Elsewhere the zeros make nothing faster."""
 
+    def foresee(self, model: PreTrainedModel) -> None:
+        from hfrecipes.compressors._structured import some
+
+        some(model, self.name)
+
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
         from transformers.pytorch_utils import Conv1D
 
-        from hfrecipes.compressors._structured import some
         from hfrecipes.family import linear_layers
 
-        some(model, self.name)
+        self.foresee(model)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)
             rows = layer.weight.data.T if isinstance(layer, Conv1D) else layer.weight.data

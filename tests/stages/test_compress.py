@@ -161,6 +161,30 @@ def test_what_cannot_be_compressed_is_one_line(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("heads: {keep: 0.1}", "compress.heads.keep: 0.1 of 2 leaves a layer with none. Write at least 0.500"),
+        ("feed_forward: {keep: 0.001}", "compress.feed_forward.keep: 0.001 of 64 leaves a layer with none. Write at least 0.016"),
+        ("layers: {keep: 5}", "compress.layers.keep: 5 of 2 blocks. Write at most 2"),
+        ("layers: {keep: [1, 1]}", "compress.layers.keep: two numbers for BertForSequenceClassification"),
+    ],
+)
+def test_what_the_model_lacks_is_said_before_it_is_trained(
+    given: str, said: str, recipe_file: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", str(recipe_file()), f"compress=[{{{given}}}]", "-o", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not list((tmp_path / "run").glob("trained*")) and not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+def test_each_layer_keeps_a_head_where_the_model_chooses(asked: Asked, tmp_path: Path) -> None:
+    run = verbs.fit(asked({"heads": {"keep": 0.1, "scope": "global"}}, export=[]), tmp_path)
+    assert load_trained(run.model).config.to_dict()["layer_shapes"]
+
+
 def test_zeros_that_give_no_speed_are_said_to_give_none() -> None:
     step = {"parameters": 10, "in_blocks": 10, "zeros": 0, "mb": 4.0, "zipped_mb": 4.0, "ms": 5.0, "trained_ms": 5.0}
     found = {
