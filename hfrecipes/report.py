@@ -99,11 +99,16 @@ def compression(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The table of what each step of a compression made of the model, as texts."""
     header = ["step", "parameters", "in blocks", "zeros in blocks", "MB", "MB zipped", "ms of a batch", "trained, then"]
     rows = []
-    for step in found["steps"]:
+    for step in _beside(found):
         share = step["zeros"] / max(1, step["in_blocks"])
         counts = [f"{step['parameters']:,}", f"{step['in_blocks']:,}", f"{share:.1%}"]
         rows.append([step["name"], *counts, *(f"{step[key]:.1f}" for key in ("mb", "zipped_mb", "ms", "trained_ms"))])
     return header, rows
+
+
+def _beside(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The steps of a compression, each with the time of the trained model; once that was taken before the first step alone."""
+    return [{"trained_ms": found["steps"][0]["ms"], **step} for step in found["steps"]]
 
 
 def verdict_in_words(verdict: Mapping[str, Any]) -> str:
@@ -133,7 +138,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     """What zeros gave, where a compression made many: how much the file shrinks, and whether anything got faster."""
     if not found["zeros"]:
         return []
-    first, last = found["steps"][0], found["steps"][-1]
+    first, *_, last = _beside(found)
     ratio = last["trained_ms"] / last["ms"]
     same = first["parameters"] == last["parameters"]
     speed = f"A batch takes 1/{ratio:.2f} of the time" if ratio > 1.1 else "The zeros give no speed here"

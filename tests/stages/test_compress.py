@@ -15,7 +15,7 @@ from hfrecipes.cli import main
 from hfrecipes.config import build
 from hfrecipes.folder import Run, read_json
 from hfrecipes.recipe import Recipe
-from hfrecipes.report import Report, sentences
+from hfrecipes.report import Report, compression, sentences
 from hfrecipes.stages.compress import weigh
 from hfrecipes.zeros import shares
 from tests.conftest import GOOD, write_lines
@@ -200,3 +200,7 @@ def test_zeros_that_give_no_speed_are_said_to_give_none() -> None:
     found["steps"][1]["ms"] = 2.5  # type: ignore[index]
     assert "1/2.00 of the time" in sentences(found)[0]
     assert sentences({**found, "zeros": {}}) == []
+    for each in found["steps"]:  # as runs of before have them
+        del each["trained_ms"]  # type: ignore[attr-defined]
+    assert "(2.5 ms before, 2.5 ms now)" in sentences(found)[0]
+    assert [row[-1] for row in compression(found)[1]] == ["2.5", "2.5"]
