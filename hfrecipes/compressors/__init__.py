@@ -48,8 +48,9 @@ class Given(ABC):
 class Compressor(Part, kind="compressors"):
     """Base of compressors."""
 
-    def foresee(self, model: PreTrainedModel) -> None:
-        """Asked before the model is trained. Raises RecipeError where it could not be applied to it afterwards."""
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
+        """Asked before the model is trained, with the names of the compressors that stand before it. Raises RecipeError where it
+        could not be applied to it afterwards."""
 
     @abstractmethod
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:

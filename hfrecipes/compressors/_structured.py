@@ -101,11 +101,11 @@ def some(model: PreTrainedModel, name: str) -> None:
         raise RecipeError(f"compress.{name}", f"{type(model).__name__} has no blocks", "Leave it out")
 
 
-def whole(model: PreTrainedModel, name: str) -> None:
-    """Raise RecipeError where a linear layer has become two: of these no units are known."""
+def whole(model: PreTrainedModel, name: str, before: Sequence[str] = ()) -> None:
+    """Raise RecipeError where a linear layer has become two, or will: of these no units are known."""
     from hfrecipes.reshaping import Factors
 
-    if any(isinstance(module, Factors) for module in model.modules()):
+    if "low_rank" in before or any(isinstance(module, Factors) for module in model.modules()):
         raise RecipeError(f"compress.{name}", "low_rank stands before it", "Write low_rank behind what removes units, and once")
 
 

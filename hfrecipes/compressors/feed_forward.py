@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hfrecipes.compressors import Given
@@ -20,9 +21,10 @@ class FeedForward(Removing):
     """The units inside of feed-forward layers that matter least for the loss on the run's own rows are removed, `keep` of them
     stay (structured pruning by first-order importance, Molchanov et al. 2017, arXiv:1611.06440)."""
 
-    def foresee(self, model: PreTrainedModel) -> None:
-        from hfrecipes.compressors._structured import units
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
+        from hfrecipes.compressors._structured import units, whole
 
+        whole(model, self.name, before)
         self.check(units(each.out) for each in self._layers(model))
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:

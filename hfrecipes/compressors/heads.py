@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.compressors import Given
@@ -22,9 +23,10 @@ class Heads(Removing):
     2019, arXiv:1905.10650). Where several heads share keys and values they go together, and where a bias over positions is shared
     by all blocks, as T5's is, all blocks keep the same heads."""
 
-    def foresee(self, model: PreTrainedModel) -> None:
-        from hfrecipes.compressors._structured import units
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
+        from hfrecipes.compressors._structured import units, whole
 
+        whole(model, self.name, before)
         self.check(units(each.out) // (each.head_size * each.shared) for each in self._attentions(model))
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:

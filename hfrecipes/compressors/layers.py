@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -22,7 +23,7 @@ class Layers(Compressor):
 
     keep: Count | tuple[Count, Count]
 
-    def foresee(self, model: PreTrainedModel) -> None:
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
         from hfrecipes.shrinking import counted
 
         counted(model, self.keep, "compress.layers.keep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.compressors import Compressor, Given
@@ -20,20 +21,19 @@ class LowRank(Compressor):
 
     keep: Share
 
-    def foresee(self, model: PreTrainedModel) -> None:
-        from hfrecipes.compressors._structured import some
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
+        from hfrecipes.compressors._structured import some, whole
 
+        whole(model, self.name, before)
         some(model, self.name)
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
         from transformers.pytorch_utils import Conv1D
 
-        from hfrecipes.compressors._structured import whole
         from hfrecipes.family import linear_layers
         from hfrecipes.reshaping import factors, size
 
-        whole(model, self.name)
         self.foresee(model)
         for name in linear_layers(model):
             layer: Any = model.get_submodule(name)

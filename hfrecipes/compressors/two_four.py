@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.compressors import Compressor, Given
@@ -17,7 +18,7 @@ class TwoFour(Compressor):
     """Of four weights side by side in the row of a matrix the two smaller become zero: the pattern that the sparse tensor cores
     of NVIDIA's GPUs read from Ampere on (Mishra et al. 2021, arXiv:2104.08378). Elsewhere the zeros make nothing faster."""
 
-    def foresee(self, model: PreTrainedModel) -> None:
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
         from hfrecipes.compressors._structured import some
 
         some(model, self.name)

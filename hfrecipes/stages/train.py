@@ -175,8 +175,8 @@ def trainer_for(recipe: Recipe, run: Run) -> RecipeTrainer:
     check_head(recipe, min(map(len, batches.batches)))
     set_seed(recipe.seed)
     start = load_model(recipe.model, head_for(recipe), config)
-    for compressor in recipe.compress:
-        compressor.foresee(start)
+    for number, compressor in enumerate(recipe.compress):
+        compressor.foresee(start, [each.name for each in recipe.compress[:number]])
     origin.fill(start, recipe.origin, run.data)
     verbalising.fill(start, recipe.model, run.data)
     kept = zeros.masks(start)

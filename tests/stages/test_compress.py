@@ -154,7 +154,6 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         ("compress=[{magnitude: {sparsity: 1}}]", "less than 1"),
         ("compress=[{heads: {kep: 0.5}}]", "Did you mean 'keep'"),
-        ("compress=[{low_rank: {keep: 0.5}}, {heads: {keep: 0.5}}]", "compress.heads: low_rank stands before it"),
         ("compress=[prune]", "unknown compressor 'prune'"),
     ],
 )
@@ -171,6 +170,8 @@ def test_what_cannot_be_compressed_is_one_line(
         ("feed_forward: {keep: 0.001}", "compress.feed_forward.keep: 0.001 of 64 leaves a layer with none. Write at least 0.016"),
         ("layers: {keep: 5}", "compress.layers.keep: 5 of 2 blocks. Write at most 2"),
         ("layers: {keep: [1, 1]}", "compress.layers.keep: two numbers for BertForSequenceClassification"),
+        ("low_rank: {keep: 0.5}}, {heads: {keep: 0.5}", "compress.heads: low_rank stands before it"),
+        ("low_rank: {keep: 0.5}}, {layers: {keep: 1}}, {low_rank: {keep: 0.5}", "compress.low_rank: low_rank stands before it"),
     ],
 )
 def test_what_the_model_lacks_is_said_before_it_is_trained(
