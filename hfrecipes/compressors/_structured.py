@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -26,18 +27,21 @@ class Removing(Compressor):
     keep: Share
     scope: Literal["local", "global"] = "local"
 
-    def check(self, counts: Iterable[int]) -> None:
-        """Raise RecipeError where none would be left of a layer with so many units; of the model's, each layer keeps one."""
-        for count in counts:
+    @abstractmethod
+    def counts(self, model: PreTrainedModel) -> list[int]:
+        """How many units each layer has. Raises RecipeError where none are known."""
+
+    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
+        whole(model, self.name, before)
+        for count in self.counts(model):
             if self.scope == "local" and round(self.keep * count) == 0:
                 what = f"{self.keep} of {count} leaves a layer with none"
                 raise RecipeError(f"compress.{self.name}.keep", what, f"Write at least {1 / count:.3f}")
 
     def chosen(self, importances: Sequence[Tensor]) -> list[Tensor]:
-        """The units of each layer that are kept, in their order. Raises RecipeError where none would be left of one."""
+        """The units of each layer that are kept, in their order."""
         import torch
 
-        self.check(map(len, importances))
         counts = [round(self.keep * len(each)) for each in importances]
         if self.scope == "global":
             comparable = [normed(each) for each in importances]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hfrecipes.compressors import Given
@@ -21,16 +20,15 @@ class FeedForward(Removing):
     """The units inside of feed-forward layers that matter least for the loss on the run's own rows are removed, `keep` of them
     stay (structured pruning by first-order importance, Molchanov et al. 2017, arXiv:1611.06440)."""
 
-    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
-        from hfrecipes.compressors._structured import units, whole
+    def counts(self, model: PreTrainedModel) -> list[int]:
+        from hfrecipes.compressors._structured import units
 
-        whole(model, self.name, before)
-        self.check(units(each.out) for each in self._layers(model))
+        return [units(each.out) for each in self._layers(model)]
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
-        from hfrecipes.compressors._structured import importances, keep, whole
+        from hfrecipes.compressors._structured import importances, keep
 
-        whole(model, self.name)
+        self.foresee(model)
         found = self._layers(model)
         readers = [each.out for each in found]
         chosen = self.chosen(importances(model, readers, [1] * len(readers), given))

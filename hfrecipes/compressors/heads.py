@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hfrecipes.compressors import Given
@@ -23,19 +22,18 @@ class Heads(Removing):
     2019, arXiv:1905.10650). Where several heads share keys and values they go together, and where a bias over positions is shared
     by all blocks, as T5's is, all blocks keep the same heads."""
 
-    def foresee(self, model: PreTrainedModel, before: Sequence[str] = ()) -> None:
-        from hfrecipes.compressors._structured import units, whole
+    def counts(self, model: PreTrainedModel) -> list[int]:
+        from hfrecipes.compressors._structured import units
 
-        whole(model, self.name, before)
-        self.check(units(each.out) // (each.head_size * each.shared) for each in self._attentions(model))
+        return [units(each.out) // (each.head_size * each.shared) for each in self._attentions(model)]
 
     def apply(self, model: PreTrainedModel, given: Given) -> PreTrainedModel:
         import torch
 
-        from hfrecipes.compressors._structured import importances, normed, whole
+        from hfrecipes.compressors._structured import importances, normed
         from hfrecipes.reshaping import settle
 
-        whole(model, self.name)
+        self.foresee(model)
         every, biases = self._attentions(model), self._biases(model)
         groups = [each.head_size * each.shared for each in every]
         found = importances(model, [each.out for each in every], groups, given)
